@@ -1,0 +1,92 @@
+"""The record type: all that is particular to donors, or to whatever else a deployment records."""
+
+import functools
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from . import errors
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerField:
+    """A text field of the request that goes to the ledger; `max_length` counts characters."""
+
+    name: str
+    required: bool
+    max_length: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordType:
+    """One kind of record, as the deployment hands it to the functions in `RECORD_TYPE` (JSON, camelCase names).
+
+    `identifying_field` names one of `ledger_fields`; `data_field` is the request's field with the data in base64.
+    `key_prefix` ends with `/`. `content_types` are the allowed media types. `max_data_bytes` bounds the decoded data.
+    """
+
+    name: str
+    identifying_field: str
+    ledger_fields: tuple[LedgerField, ...]
+    data_field: str
+    key_prefix: str
+    content_types: tuple[str, ...]
+    max_data_bytes: int
+    create_function: str
+    read_function: str
+    already_exists_error: str
+    invalid_data_error: str
+    data_too_large_error: str
+
+    @classmethod
+    def from_json(cls, text: str) -> "RecordType":
+        """Read the JSON object that the deployment wrote; raises KeyError or ValueError where it is not one."""
+        value: dict[str, Any] = json.loads(text)
+        return cls(
+            name=value["name"],
+            identifying_field=value["identifyingField"],
+            ledger_fields=tuple(
+                LedgerField(name=field["name"], required=field["required"], max_length=field["maxLength"])
+                for field in value["ledgerFields"]
+            ),
+            data_field=value["dataField"],
+            key_prefix=value["keyPrefix"],
+            content_types=tuple(value["contentTypes"]),
+            max_data_bytes=value["maxDataBytes"],
+            create_function=value["createFunction"],
+            read_function=value["readFunction"],
+            already_exists_error=value["alreadyExistsError"],
+            invalid_data_error=value["invalidDataError"],
+            data_too_large_error=value["dataTooLargeError"],
+        )
+
+    @property
+    def key_field(self) -> str:
+        """The ledger's field for the object key, such as `imageKey`."""
+        return f"{self.data_field}Key"
+
+    @property
+    def hash_field(self) -> str:
+        """The ledger's field for the hex MD5, such as `imageHash`."""
+        return f"{self.data_field}Hash"
+
+    @property
+    def sha256_field(self) -> str:
+        """The ledger's field for the hex SHA-256, such as `imageSha256`."""
+        return f"{self.data_field}Sha256"
+
+    def already_exists(self, message: str) -> errors.OffchainError:
+        return errors.named(errors.RecordAlreadyExists, self.already_exists_error)(message)
+
+    def invalid_data(self, message: str) -> errors.OffchainError:
+        return errors.named(errors.InvalidData, self.invalid_data_error)(message)
+
+    def data_too_large(self, message: str) -> errors.OffchainError:
+        return errors.named(errors.DataTooLarge, self.data_too_large_error)(message)
+
+
+@functools.cache
+def from_environment() -> RecordType:
+    """The record type of this function's deployment, from `RECORD_TYPE`."""
+    return RecordType.from_json(os.environ["RECORD_TYPE"])

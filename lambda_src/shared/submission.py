@@ -1,0 +1,64 @@
+"""A submission's identity: everything that makes a repeated request the same submission, and the same transaction.
+
+The name of a submission is the caller's `Idempotency-Key` or, without one, the API's request id. The object key derives
+from name and content, so that two contents never share an object. The nonces, and with them the transaction ids, derive
+from the name alone: the ledger itself then refuses a second content under the same name as a duplicate.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+NONCE_COUNT = 3
+"""Transactions a submission may need: the first, and two more after conflicts that only a new transaction can mend."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submission:
+    """`submission_id`: 32 hex digits. `nonces`: 24 bytes each, in the order in which they may be used."""
+
+    submission_id: str
+    nonces: tuple[bytes, ...]
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        record_type: str,
+        request_id: str,
+        idempotency_key: str | None,
+        fabric_username: str,
+        chaincode_function: str,
+        fields: Mapping[str, str],
+        data_sha256: str,
+    ) -> "Submission":
+        """Derive the submission of one request. `fields` are the ledger's fields without those about the object."""
+        name = ["key", idempotency_key] if idempotency_key else ["request", request_id]
+        content = [fabric_username, chaincode_function, sorted(fields.items()), data_sha256]
+        return cls(
+            submission_id=_digest("submission", record_type, name, content)[:32],
+            nonces=tuple(bytes.fromhex(_digest("nonce", record_type, name, n)[:48]) for n in range(NONCE_COUNT)),
+        )
+
+
+def creator(msp_id: str, certificate_pem: str) -> bytes:
+    """Serialize an identity as Fabric signs it in: `msp.SerializedIdentity` of fabric-protos, fields 1 and 2."""
+    return _field(1, msp_id.encode()) + _field(2, certificate_pem.encode())
+
+
+def transaction_id(nonce: bytes, creator: bytes) -> str:
+    """Fabric's transaction id: hex SHA-256 of nonce and creator (`ComputeTxID` in fabric/protoutil)."""
+    return hashlib.sha256(nonce + creator).hexdigest()
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(["offchain-stack", 1, *parts]).encode()).hexdigest()
+
+
+def _field(number: int, value: bytes) -> bytes:
+    length, size = b"", len(value)
+    while size > 0x7F:
+        length += bytes([size & 0x7F | 0x80])
+        size >>= 7
+    return bytes([number << 3 | 2]) + length + bytes([size]) + value
