@@ -1,0 +1,44 @@
+# Each target sets up what it needs in .venv and node_modules. Needs: Python 3.11 or newer, Node 20 or newer, make.
+PYTHON ?= python3
+BIN := .venv/bin
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test lint synth lock clean
+
+demo: .venv/installed ## run the whole flow on this machine and show it
+	$(BIN)/python -m sandbox demo
+
+test: .venv/installed ## run all tests
+	$(BIN)/pytest
+
+lint: .venv/installed ## style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+synth: .venv/installed node_modules/.package-lock.json ## synthesize the stack for review, with Lambda assets
+	PATH="$(CURDIR)/$(BIN):$$PATH" npx aws-cdk synth --quiet
+
+lock: .venv/installed ## resolve the locks again after a change in pyproject.toml or a requirements.in
+	$(BIN)/pip install --quiet uv==0.13.9
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		--group functions --group sandbox --group test --group deploy -o requirements.txt
+	for function in upload_image invoke_chaincode; do \
+		$(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.13 --python-platform x86_64-manylinux_2_28 \
+			--no-header lambda_src/$$function/requirements.in -o lambda_src/$$function/requirements.txt; done
+
+clean: ## remove what the other targets made
+	rm -rf .venv node_modules cdk.out .sandbox
+
+# hfc's own requirements are dead (see pyproject.toml), so the lock is complete and nothing else is resolved: --no-deps.
+.venv/installed: requirements.txt
+	@command -v node >/dev/null || { echo "Node 20 or newer is needed: https://nodejs.org"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed; name it with: make PYTHON=python3.13 ..."; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --no-deps -r requirements.txt
+	touch $@
+
+node_modules/.package-lock.json: package-lock.json
+	npm ci --silent --no-audit --no-fund
