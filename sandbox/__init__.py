@@ -1,0 +1,1 @@
+"""The embedded default: runs the synthesized cloud assembly on this machine."""

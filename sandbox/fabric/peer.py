@@ -1,0 +1,159 @@
+"""A peer: endorses proposals, commits what the orderers cut, and streams committed blocks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+from hfc.protos.peer import events_pb2
+
+from sandbox.fabric.committer import Rules
+from sandbox.fabric.deliver import deliver
+from sandbox.fabric.endorser import Endorser
+from sandbox.fabric.ledger import Chain, CommittedBlock, Ledger
+from sandbox.fabric.loop import event_loop
+from sandbox.fabric.messages import Block, HeaderType, Malformed
+from sandbox.fabric.msp import Membership
+from sandbox.fabric.node import Node
+
+_CACHED_BLOCKS = 64
+
+
+class Peer(Node):
+    """One peer with a ledger of its own, which outlives its restarts."""
+
+    def __init__(
+        self,
+        index: int,
+        *,
+        ordered: Chain[Block],
+        source: Callable[[int], bool],
+        channel: str,
+        membership: Membership,
+        rules: Rules,
+        endorser: Endorser,
+        **node: Any,
+    ) -> None:
+        super().__init__(index, **node)
+        self.ledger = Ledger()
+        self._ordered = ordered
+        self._source = source
+        self._channel = channel
+        self._membership = membership
+        self._rules = rules
+        self.endorser = endorser
+        self._committing: asyncio.Task[None] | None = None
+        self._in_step = asyncio.Event()
+        self._in_step.set()
+        self._rendered: dict[tuple[str, int], bytes] = {}
+
+    @property
+    def height(self) -> int:
+        """Number of committed blocks."""
+        return self.ledger.height
+
+    def pause_commits(self) -> None:
+        """Lets the peer fall behind: it endorses and answers from what it has committed so far."""
+        event_loop().call_soon_threadsafe(self._in_step.clear)
+
+    def resume_commits(self) -> None:
+        """Lets the peer catch up again."""
+        event_loop().call_soon_threadsafe(self._in_step.set)
+
+    def services(self) -> dict[str, dict[str, grpc.RpcMethodHandler]]:
+        return {
+            "protos.Endorser": {"ProcessProposal": grpc.unary_unary_rpc_method_handler(self._process_proposal)},
+            "protos.Deliver": {
+                "Deliver": grpc.stream_stream_rpc_method_handler(self._deliver_blocks),
+                "DeliverFiltered": grpc.stream_stream_rpc_method_handler(self._deliver_filtered),
+            },
+        }
+
+    def started(self) -> None:
+        self._committing = asyncio.ensure_future(self._commit())
+
+    def stopped(self) -> None:
+        if self._committing:
+            self._committing.cancel()
+
+    async def _commit(self) -> None:
+        while True:
+            number = self.ledger.height
+            block = await self._ordered.wait_for(number)
+            await self._in_step.wait()
+            await self.awake()
+            while not self._source(number):
+                await asyncio.sleep(0.01)
+            self._rules.commit(block, self.ledger)
+
+    async def _process_proposal(self, raw: bytes, context: Any) -> bytes:
+        await self.awake()
+        return await self.endorser.process(raw, context, self)
+
+    async def _deliver_blocks(self, _: Any, context: Any) -> None:
+        await self._deliver(context, "block", _full)
+
+    async def _deliver_filtered(self, _: Any, context: Any) -> None:
+        await self._deliver(context, "filtered", self._filtered)
+
+    async def _deliver(self, context: Any, form: str, render: Callable[[CommittedBlock], bytes]) -> None:
+        async def opening() -> int | None:
+            await self.awake()
+            return await self.meet("deliver", context)
+
+        async def send(block: CommittedBlock) -> int | None:
+            await self.awake()
+            if self.faults.any and block.block.number:
+                status = await self.meet("before-commit-event", context, lambda: _functions(block))
+                if status is not None:
+                    return status
+            key = (form, block.block.number)
+            rendered = self._rendered.get(key)
+            if rendered is None:
+                while len(self._rendered) >= _CACHED_BLOCKS:
+                    del self._rendered[next(iter(self._rendered))]
+                rendered = self._rendered[key] = render(block)
+            await context.write(rendered)
+            return None
+
+        await deliver(
+            context,
+            channel=self._channel,
+            membership=self._membership,
+            readers=lambda _, role: role in ("admin", "peer", "client"),
+            chain=self.ledger,
+            opening=opening,
+            send=send,
+            status=_status,
+        )
+
+    def _filtered(self, committed: CommittedBlock) -> bytes:
+        filtered = events_pb2.FilteredBlock(number=committed.block.number, channel_id=self._channel)
+        try:
+            for transaction, code in zip(committed.block.transactions, committed.verdicts, strict=True):
+                entry = filtered.filtered_transactions.add()
+                entry.txid = transaction.tx_id
+                entry.type = transaction.type
+                entry.tx_validation_code = code
+                if transaction.type == HeaderType.Value("ENDORSER_TRANSACTION"):
+                    entry.transaction_actions.SetInParent()
+                    entry.transaction_actions.chaincode_actions.extend(transaction.filtered_actions)
+        except Malformed:
+            # A transaction that cannot be read spoils the block's filtered form for everybody, in Fabric too.
+            return _status(400)
+        return events_pb2.DeliverResponse(filtered_block=filtered).SerializeToString()
+
+
+def _full(committed: CommittedBlock) -> bytes:
+    block = committed.block.message(verdicts=committed.verdicts, commit_hash=committed.commit_hash)
+    return events_pb2.DeliverResponse(block=block).SerializeToString()
+
+
+def _status(code: int) -> bytes:
+    return events_pb2.DeliverResponse(status=code).SerializeToString()
+
+
+def _functions(committed: CommittedBlock) -> set[str]:
+    return {transaction.function for transaction in committed.block.transactions}
