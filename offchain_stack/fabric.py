@@ -1,0 +1,200 @@
+"""FabricNetwork: the ledger, as the functions see it, and how they reach it."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+SECRET_NAME_PATTERN = "dev/fabricOrgs/{member}/{user}/{part}"  # noqa: S105
+"""The workshop's secret names: `part` is `signcert` for the certificate and `pk` for the private key."""
+
+_FULL_ARN = re.compile(r"arn:[^:]+:secretsmanager:.*:secret:.+-[A-Za-z0-9]{6}")
+_S3_LOCATION = re.compile(r"s3://([a-z0-9][a-z0-9.-]+[a-z0-9])/(.+)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """A peer or an orderer: `address` is `host:port`; `tls_hostname` is the name in its TLS certificate where that
+    differs from the host. Raises ValueError for an address of another form."""
+
+    address: str
+    tls_hostname: str | None = None
+
+    def __post_init__(self) -> None:
+        host, _, port = self.address.rpartition(":")
+        if not (re.fullmatch(r"[A-Za-z0-9.-]+", host) and port.isdecimal() and 0 < int(port) < 65_536):
+            raise ValueError(f"{self.address!r} is not host:port, such as 'peer0.org1.example.com:7051'")
+
+    @property
+    def port(self) -> int:
+        return int(self.address.rpartition(":")[2])
+
+    def to_environment(self) -> dict[str, str]:
+        hostname = {"tlsHostname": self.tls_hostname} if self.tls_hostname else {}
+        return {"endpoint": self.address} | hostname
+
+
+@dataclass(frozen=True, kw_only=True)
+class FabricUser:
+    """A Fabric identity: `certificate` and `private_key` are names or ARNs of secrets that hold plain PEM."""
+
+    name: str
+    certificate: str
+    private_key: str
+
+    @classmethod
+    def from_secret_names(cls, name: str, *, member: str, pattern: str = SECRET_NAME_PATTERN) -> "FabricUser":
+        """A user whose secrets are named by `pattern`, with `{member}`, `{user}` and `{part}` filled in."""
+        certificate, private_key = (pattern.format(member=member, user=name, part=part) for part in ("signcert", "pk"))
+        return cls(name=name, certificate=certificate, private_key=private_key)
+
+
+class FabricNetwork(Construct):
+    """A channel of a Fabric network, the chaincode on it and the identities that the functions may use.
+
+    * `msp_id`: the MSP id of the users' organisation (Managed Blockchain: the member id).
+    * `peers`, `orderers`: all peers are asked to endorse; `endorsements` of them must agree.
+    * `tls_roots`: the CA certificates behind their TLS certificates, as PEM text or as `s3://bucket/key`. A Lambda
+      environment holds 4 KB in all, so long chains go to S3, in the VPC's region because of its gateway endpoint.
+    * `users`: the Fabric users that a request may name; the first is the default.
+    * `secrets_key`: the customer key that encrypts the users' secrets, if any.
+    * `vpc`, `subnets`: makes an interface endpoint for Secrets Manager there; leave `vpc` out where the functions'
+      subnets reach Secrets Manager already. Its private DNS name takes over all Secrets Manager traffic of the VPC, and
+      its policy admits reading these users' secrets only.
+
+    Exposes `secrets_endpoint` (None without `vpc`). Raises ValueError naming the argument that is wrong.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        msp_id: str,
+        channel: str,
+        chaincode: str,
+        peers: Sequence[Endpoint],
+        orderers: Sequence[Endpoint],
+        tls_roots: str,
+        users: Sequence[FabricUser],
+        endorsements: int = 1,
+        secrets_key: kms.IKey | None = None,
+        vpc: ec2.IVpc | None = None,
+        subnets: ec2.SubnetSelection | None = None,
+    ) -> None:
+        super().__init__(scope, id)
+        for name, value in (("peers", peers), ("orderers", orderers), ("users", users)):
+            if not value:
+                raise ValueError(f"{name}: at least one is needed")
+        if not 1 <= endorsements <= len(peers):
+            raise ValueError(f"endorsements: {endorsements} of {len(peers)} peers cannot agree")
+        location = _S3_LOCATION.fullmatch(tls_roots)
+        if not location and "-----BEGIN CERTIFICATE-----" not in tls_roots:
+            raise ValueError("tls_roots: neither PEM text nor a location such as 's3://bucket/tls-chain.pem'")
+        self._users = tuple(users)
+        self._secrets_key = secrets_key
+        self.ports = sorted({endpoint.port for endpoint in (*peers, *orderers)})
+        """TCP ports of the peers and orderers."""
+        self.tls_roots_arn: str | None = None
+        """ARN of the S3 object with the TLS roots; None where they are PEM text."""
+        if location:
+            self.tls_roots_arn = cdk.Stack.of(self).format_arn(
+                service="s3", region="", account="", resource=location[1], resource_name=location[2]
+            )
+        self.identities_environment = {
+            "FABRIC_IDENTITIES": json.dumps(
+                {
+                    "mspId": msp_id,
+                    "users": {
+                        user.name: {"certificate": user.certificate, "privateKey": user.private_key} for user in users
+                    },
+                }
+            )
+        }
+        """Environment of a function that knows the identities."""
+        self.network_environment = {
+            "FABRIC_NETWORK": json.dumps(
+                {
+                    "channel": channel,
+                    "chaincode": chaincode,
+                    "peers": [peer.to_environment() for peer in peers],
+                    "orderers": [orderer.to_environment() for orderer in orderers],
+                    "tlsRoots": tls_roots,
+                    "endorsements": endorsements,
+                }
+            )
+        }
+        """Environment of a function that talks to the ledger."""
+        self.secrets_endpoint: ec2.InterfaceVpcEndpoint | None = None
+        if vpc:
+            self._endpoint_group = ec2.SecurityGroup(
+                self, "EndpointSecurityGroup", vpc=vpc, description="Secrets Manager endpoint", allow_all_outbound=False
+            )
+            self.secrets_endpoint = ec2.InterfaceVpcEndpoint(
+                self,
+                "SecretsManagerEndpoint",
+                vpc=vpc,
+                service=ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER,
+                subnets=subnets,
+                open=False,
+                security_groups=[self._endpoint_group],
+            )
+            self.secrets_endpoint.add_to_policy(
+                iam.PolicyStatement(
+                    principals=[iam.AnyPrincipal()],
+                    actions=["secretsmanager:GetSecretValue"],
+                    resources=[*self._certificate_arns(), *self._private_key_arns()],
+                    conditions={"StringEquals": {"aws:PrincipalAccount": cdk.Stack.of(self).account}},
+                )
+            )
+
+    def grant_read_certificates(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let `grantee` read the users' certificates, not their keys."""
+        return self._grant_read(grantee, self._certificate_arns())
+
+    def grant_read_identities(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let `grantee` read the users' certificates and private keys: to sign in their name."""
+        return self._grant_read(grantee, [*self._certificate_arns(), *self._private_key_arns()])
+
+    def grant_read_tls_roots(self, grantee: iam.IGrantable) -> None:
+        """Let `grantee` read the TLS roots where they are in S3."""
+        if self.tls_roots_arn:
+            iam.Grant.add_to_principal(grantee=grantee, actions=["s3:GetObject"], resource_arns=[self.tls_roots_arn])
+
+    def allow_secrets_from(self, client: ec2.IPeer) -> None:
+        """Let `client`, such as a function's security group, connect to the Secrets Manager endpoint made here, if one
+        was."""
+        if self.secrets_endpoint:
+            self._endpoint_group.add_ingress_rule(client, ec2.Port.HTTPS)
+
+    def _grant_read(self, grantee: iam.IGrantable, arns: Sequence[str]) -> iam.Grant:
+        if self._secrets_key:
+            self._secrets_key.grant_decrypt(grantee)
+        return iam.Grant.add_to_principal(
+            grantee=grantee, actions=["secretsmanager:GetSecretValue"], resource_arns=list(arns)
+        )
+
+    def _certificate_arns(self) -> list[str]:
+        return [self._arn(user.certificate) for user in self._users]
+
+    def _private_key_arns(self) -> list[str]:
+        return [self._arn(user.private_key) for user in self._users]
+
+    def _arn(self, secret: str) -> str:
+        """The secret's ARN; Secrets Manager ends it with six characters of its own, which a name does not tell."""
+        if cdk.Token.is_unresolved(secret) or _FULL_ARN.fullmatch(secret):
+            return secret
+        if secret.startswith("arn:"):
+            return f"{secret}-??????"
+        return cdk.Stack.of(self).format_arn(
+            service="secretsmanager",
+            resource="secret",
+            resource_name=f"{secret}-??????",
+            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+        )

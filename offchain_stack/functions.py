@@ -1,0 +1,321 @@
+"""The Lambda functions, and how they are packaged: without Docker, the same bytes for the same input."""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+import jsii
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from .fabric import FabricNetwork
+from .record_type import DONOR, RecordType
+from .store import grant_write
+
+_PACKAGE = Path(__file__).parent
+SOURCES = next(
+    (path for path in (_PACKAGE / "lambda_src", _PACKAGE.parent / "lambda_src") if (path / "shared").is_dir()),
+    _PACKAGE / "lambda_src",
+)
+"""The functions' sources: beside this package in the repository, inside it in an installed wheel."""
+
+_ENVIRONMENT_LIMIT = 4_096
+_RUNTIME = lambda_.Runtime.PYTHON_3_13
+_PIP_TARGET = (
+    *("--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_28_x86_64"),
+    *("--implementation", "cp", "--python-version", "3.13"),
+)
+# PyPI has no wheel of it; it is one module of pure Python.
+_FROM_SOURCE = ("hkdf",)
+# hfc's client, its gateway and what they need; only its messages, builders and crypto suite are used.
+_HFC_PARTS = {"__init__.py", "version.py", "protos", "util"}
+_METADATA_THAT_VARIES = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"}
+_NOT_NEEDED = {"__pycache__", "tests", "SelfTest"}
+
+
+class PackagingError(Exception):
+    """A function's packages could not be installed; the text says why and how to mend it."""
+
+
+def bundle(function: str, output: Path, *, exclude: Sequence[str] = ()) -> None:
+    """Write the deployable folder of `function` (a folder of `SOURCES`) to `output`: its package, `shared` without
+    `exclude` (paths below `SOURCES`), and the locked packages of its `requirements.txt` for Lambda's Python 3.13 on
+    x86_64. Raises PackagingError where pip fails.
+    """
+    lock = SOURCES / function / "requirements.txt"
+    command = [
+        *(sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"),
+        *("--require-hashes", "--no-deps", "--no-compile", "--only-binary=:all:"),
+        *(f"--no-binary={package}" for package in _FROM_SOURCE if _mentions(lock, package)),
+        *_PIP_TARGET,
+        *("--target", str(output), "--requirement", str(lock)),
+    ]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if result.returncode:
+        reason = result.stderr.strip().splitlines()[-1:] or ["no output"]
+        raise PackagingError(
+            f"packages of {function}: pip failed ({reason[0]}). Mend: install pip into {sys.executable} "
+            "(python -m ensurepip), reach PyPI or a mirror (PIP_INDEX_URL), and lock again (make lock) if a hash differs."
+        )
+    _strip(output)
+    for path in _sources(function, exclude):
+        target = output / path.relative_to(SOURCES)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+
+
+def _mentions(lock: Path, package: str) -> bool:
+    return any(line.startswith(f"{package}==") for line in lock.read_text("utf-8").splitlines())
+
+
+def _sources(function: str, exclude: Sequence[str]) -> list[Path]:
+    """The source files that go into a function's asset, in a fixed order."""
+    excluded = [SOURCES / path for path in exclude]
+    return sorted(
+        path
+        for folder in (function, "shared")
+        for path in (SOURCES / folder).rglob("*.py")
+        if not any(path.is_relative_to(part) for part in excluded)
+    )
+
+
+def _strip(folder: Path) -> None:
+    """Remove what differs between two installations of one lock, and what the functions do not load."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        parts = path.relative_to(folder).parts
+        unused_hfc = parts[0] == "hfc" and len(parts) == 2 and path.name not in _HFC_PARTS
+        varies = parts[0].endswith(".dist-info") and path.name in _METADATA_THAT_VARIES
+        if not (unused_hfc or varies or path.name in _NOT_NEEDED or parts[0] == "bin"):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _asset_hash(function: str, exclude: Sequence[str]) -> str:
+    """Name the asset by all that decides its bytes, so that an unchanged one is not built again."""
+    lock = SOURCES / function / "requirements.txt"
+    digest = hashlib.sha256(Path(__file__).read_bytes())
+    for path in (*([lock] if lock.is_file() else []), *_sources(function, exclude)):
+        digest.update(
+            path.relative_to(SOURCES).as_posix().encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest()
+        )
+    return digest.hexdigest()
+
+
+@jsii.implements(cdk.ILocalBundling)
+class _Bundling:
+    """Bundles on this machine or fails: returning False would send CDK to Docker."""
+
+    def __init__(self, function: str, exclude: Sequence[str]) -> None:
+        self._function = function
+        self._exclude = exclude
+
+    def try_bundle(self, output_dir: str, *, image: cdk.DockerImage, **_options: Any) -> bool:
+        bundle(self._function, Path(output_dir), exclude=self._exclude)
+        return True
+
+
+def _code(function: str, exclude: Sequence[str] = ()) -> lambda_.Code:
+    return lambda_.Code.from_asset(
+        str(SOURCES),
+        asset_hash=_asset_hash(function, exclude),
+        asset_hash_type=cdk.AssetHashType.CUSTOM,
+        bundling=cdk.BundlingOptions(
+            image=cdk.DockerImage.from_registry("never-used"), local=_Bundling(function, exclude)
+        ),
+    )
+
+
+class _VpcFunction(Construct):
+    """A Lambda function in the VPC with a role, a security group and a log group of its own."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        handler: str,
+        code: lambda_.Code,
+        description: str,
+        environment: Mapping[str, str],
+        ports: Sequence[int],
+        vpc: ec2.IVpc,
+        subnets: ec2.SubnetSelection | None,
+        memory_size: int,
+        timeout: cdk.Duration,
+        reserved_concurrency: int | None,
+        log_retention: logs.RetentionDays,
+    ) -> None:
+        super().__init__(scope, id)
+        size = sum(len(name) + len(value) for name, value in environment.items())
+        if size > _ENVIRONMENT_LIMIT:
+            raise ValueError(
+                f"tls_roots, users or record_type: together {size} characters, and a Lambda environment holds "
+                f"{_ENVIRONMENT_LIMIT}; give tls_roots as 's3://bucket/key'"
+            )
+        self.log_group = logs.LogGroup(self, "Logs", retention=log_retention)
+        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        self.log_group.grant_write(self.role)
+        # What Lambda itself needs to attach the function to the VPC; EC2 has no narrower resource for it.
+        self.role.add_to_policy(
+            iam.PolicyStatement(
+                actions=[
+                    "ec2:AssignPrivateIpAddresses",
+                    "ec2:CreateNetworkInterface",
+                    "ec2:DeleteNetworkInterface",
+                    "ec2:DescribeNetworkInterfaces",
+                    "ec2:DescribeSubnets",
+                    "ec2:UnassignPrivateIpAddresses",
+                ],
+                resources=["*"],
+            )
+        )
+        self.security_group = ec2.SecurityGroup(
+            self, "SecurityGroup", vpc=vpc, description=description, allow_all_outbound=False
+        )
+        for port in ports:
+            self.security_group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(port))
+        self.function = lambda_.Function(
+            self,
+            "Function",
+            runtime=_RUNTIME,
+            architecture=lambda_.Architecture.X86_64,
+            handler=handler,
+            code=code,
+            description=description,
+            environment=dict(environment),
+            memory_size=memory_size,
+            timeout=timeout,
+            vpc=vpc,
+            vpc_subnets=subnets,
+            security_groups=[self.security_group],
+            role=self.role,
+            log_group=self.log_group,
+            logging_format=lambda_.LoggingFormat.JSON,
+            tracing=lambda_.Tracing.ACTIVE,
+            reserved_concurrent_executions=reserved_concurrency,
+        )
+        # The role lets Lambda manage network interfaces; the function's own code must not.
+        iam.Policy(
+            self,
+            "NoNetworkInterfacesForCode",
+            roles=[self.role],
+            statements=[
+                iam.PolicyStatement(
+                    effect=iam.Effect.DENY,
+                    actions=["ec2:*"],
+                    resources=["*"],
+                    conditions={"ArnEquals": {"lambda:SourceFunctionArn": self.function.function_arn}},
+                )
+            ],
+        )
+
+    def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let `grantee` invoke the function, in its unqualified form only."""
+        return iam.Grant.add_to_principal(
+            grantee=grantee, actions=["lambda:InvokeFunction"], resource_arns=[self.function.function_arn]
+        )
+
+
+class UploadFunction(_VpcFunction):
+    """The function that checks a request and writes its data to the bucket, once a submission.
+
+    It may write under the record type's prefix and read the users' certificates (to know the transaction id before
+    anything is sent); no private key. Exposes `function`, `role`, `security_group` and `log_group`.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        vpc: ec2.IVpc,
+        bucket: s3.IBucket,
+        network: FabricNetwork,
+        subnets: ec2.SubnetSelection | None = None,
+        record_type: RecordType = DONOR,
+        memory_size: int = 512,
+        timeout: cdk.Duration | None = None,
+        reserved_concurrency: int | None = None,
+        log_retention: logs.RetentionDays = logs.RetentionDays.THREE_MONTHS,
+    ) -> None:
+        super().__init__(
+            scope,
+            id,
+            handler="upload_image.handler.handler",
+            code=_code("upload_image", exclude=["shared/ledger"]),
+            description=f"Writes the {record_type.data_field} of a {record_type.name} to S3",
+            environment=record_type.to_environment()
+            | network.identities_environment
+            | {"S3_BUCKET": bucket.bucket_name}
+            | _log_environment("upload"),
+            ports=[443],
+            vpc=vpc,
+            subnets=subnets,
+            memory_size=memory_size,
+            timeout=timeout or cdk.Duration.seconds(10),
+            reserved_concurrency=reserved_concurrency,
+            log_retention=log_retention,
+        )
+        grant_write(bucket, record_type, self.function)
+        network.grant_read_certificates(self.function)
+        network.allow_secrets_from(self.security_group)
+
+
+class ChaincodeFunction(_VpcFunction):
+    """The function that invokes the chaincode, waits for the ledger's verdict, and says what is certain.
+
+    It may read the users' certificates and private keys, and the TLS roots where they are in S3; not the bucket.
+    Exposes `function`, `role`, `security_group` and `log_group`.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        vpc: ec2.IVpc,
+        network: FabricNetwork,
+        subnets: ec2.SubnetSelection | None = None,
+        record_type: RecordType = DONOR,
+        memory_size: int = 1024,
+        timeout: cdk.Duration | None = None,
+        reserved_concurrency: int | None = None,
+        log_retention: logs.RetentionDays = logs.RetentionDays.THREE_MONTHS,
+    ) -> None:
+        super().__init__(
+            scope,
+            id,
+            handler="invoke_chaincode.handler.handler",
+            code=_code("invoke_chaincode"),
+            description=f"Invokes chaincode for a {record_type.name} and waits for the verdict",
+            environment=record_type.to_environment()
+            | network.identities_environment
+            | network.network_environment
+            | _log_environment("chaincode"),
+            ports=sorted({443, *network.ports}),
+            vpc=vpc,
+            subnets=subnets,
+            memory_size=memory_size,
+            timeout=timeout or cdk.Duration.seconds(18),
+            reserved_concurrency=reserved_concurrency,
+            log_retention=log_retention,
+        )
+        network.grant_read_identities(self.function)
+        network.grant_read_tls_roots(self.function)
+        network.allow_secrets_from(self.security_group)
+
+
+def _log_environment(service: str) -> dict[str, str]:
+    return {"POWERTOOLS_SERVICE_NAME": f"offchain-{service}", "POWERTOOLS_LOG_LEVEL": "INFO"}

@@ -1,0 +1,260 @@
+"""Deploy-time settings, read from CDK context in one place."""
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from constructs import Node
+
+from .fabric import SECRET_NAME_PATTERN, Endpoint, FabricUser
+
+_PREFIX = "offchain"
+
+
+class SettingsError(ValueError):
+    """A setting is missing, wrong, unknown or contradicts another: one line that names it and shows an example."""
+
+
+def _text(pattern: str) -> Callable[[Any], str]:
+    def parse(value: Any) -> str:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise ValueError
+        return value
+
+    return parse
+
+
+def _texts(pattern: str) -> Callable[[Any], tuple[str, ...]]:
+    def parse(value: Any) -> tuple[str, ...]:
+        if not isinstance(value, list) or not value:
+            raise ValueError
+        return tuple(_text(pattern)(part) for part in value)
+
+    return parse
+
+
+def _number(value: Any) -> int:
+    if type(value) is not int or value < 1:
+        raise ValueError
+    return value
+
+
+def _endpoints(value: Any) -> tuple[Endpoint, ...]:
+    if not isinstance(value, list) or not value:
+        raise ValueError
+    endpoints = []
+    for part in value:
+        known = {"endpoint": part} if isinstance(part, str) else part
+        if not isinstance(known, dict) or not {"endpoint"} <= set(known) <= {"endpoint", "tlsHostname"}:
+            raise ValueError
+        if not all(isinstance(text, str) for text in known.values()):
+            raise ValueError
+        endpoints.append(Endpoint(address=known["endpoint"], tls_hostname=known.get("tlsHostname")))
+    if len({endpoint.address for endpoint in endpoints}) != len(endpoints):
+        raise ValueError
+    return tuple(endpoints)
+
+
+def _tls_roots(value: Any) -> str:
+    return _text(r"s3://[a-z0-9.-]+/.+|(?s:.*-----BEGIN CERTIFICATE-----.+-----END CERTIFICATE-----.*)")(value)
+
+
+def _users(value: Any) -> tuple[Any, ...]:
+    """User names, or objects with a name and the secrets; made into FabricUser when all settings are known."""
+    if not isinstance(value, list) or not value:
+        raise ValueError
+    for part in value:
+        if isinstance(part, dict):
+            if set(part) != {"name", "certificate", "privateKey"}:
+                raise ValueError
+            parts = list(part.values())
+        else:
+            parts = [part]
+        for text in parts:
+            _text(r"\S+")(text)
+    names = [part["name"] if isinstance(part, dict) else part for part in value]
+    if len(set(names)) != len(names):
+        raise ValueError
+    return tuple(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Setting:
+    parse: Callable[[Any], Any]
+    example: Any
+    doc: str
+
+
+def _setting(parse: Callable[[Any], Any], example: Any, doc: str, **default: Any) -> Any:
+    return dataclasses.field(metadata={"setting": _Setting(parse=parse, example=example, doc=doc)}, **default)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings of one deployment. In CDK context they are the object `offchain`, their names in camelCase; each can
+    be overridden by a context value of its own, such as `-c offchain.mspId=Org2MSP`."""
+
+    vpc_id: str = _setting(_text(r"vpc-[0-9a-f]+"), "vpc-0123456789abcdef0", "VPC of the functions")
+    availability_zones: tuple[str, ...] = _setting(
+        _texts(r"[a-z0-9-]+"), ["us-east-1a", "us-east-1b"], "Availability zones of the subnets"
+    )
+    subnet_ids: tuple[str, ...] = _setting(
+        _texts(r"subnet-[0-9a-f]+"),
+        ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
+        "Subnets of the functions, as many for each availability zone",
+    )
+    route_table_ids: tuple[str, ...] = _setting(
+        _texts(r"rtb-[0-9a-f]+"),
+        ["rtb-0123456789abcdef0", "rtb-0123456789abcdef0"],
+        "Route table of each subnet, in the same order",
+    )
+    msp_id: str = _setting(_text(r"[A-Za-z0-9._-]+"), "Org1MSP", "MSP id of the users' organisation")
+    channel: str = _setting(_text(r"[a-z][a-z0-9.-]{0,248}"), "mychannel", "Channel of the chaincode")
+    chaincode: str = _setting(_text(r"[A-Za-z0-9]+([-_][A-Za-z0-9]+)*"), "ngo", "Name of the chaincode")
+    peers: tuple[Endpoint, ...] = _setting(
+        _endpoints,
+        [{"endpoint": "peer0.org1.example.com:7051"}],
+        "Peers to endorse, as host:port; with tlsHostname where the certificate has another name",
+    )
+    orderers: tuple[Endpoint, ...] = _setting(
+        _endpoints, [{"endpoint": "orderer.example.com:7050"}], "Orderers, written like the peers"
+    )
+    endorsements: int = _setting(_number, 1, "Number of peers that must agree", default=1)
+    tls_roots: str = _setting(
+        _tls_roots,
+        "s3://us-east-1.managedblockchain/etc/managedblockchain-tls-chain.pem",
+        "CA certificates of peers and orderers: PEM text or an S3 location in the stack's region",
+    )
+    users: tuple[FabricUser, ...] = _setting(
+        _users,
+        ["lambdaUser"],
+        "Fabric users that a request may name, the first by default; with secrets of other names as "
+        '{"name", "certificate", "privateKey"}, each secret a name or an ARN',
+    )
+    member: str | None = _setting(
+        _text(r"[A-Za-z0-9_+=.@-]+"), "member1", "Member in the secrets' names; needed for users by name", default=None
+    )
+    secret_name_pattern: str = _setting(
+        _text(r"[A-Za-z0-9/_+=.@{}-]*\{user\}[A-Za-z0-9/_+=.@{}-]*\{part\}[A-Za-z0-9/_+=.@{}-]*"),
+        SECRET_NAME_PATTERN,
+        "Names of the secrets; part is signcert or pk",
+        default=SECRET_NAME_PATTERN,
+    )
+    secrets_key_arn: str | None = _setting(
+        _text(r"arn:[^:]+:kms:[^:]+:\d{12}:key/.+"),
+        "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+        "Customer key that encrypts the secrets",
+        default=None,
+    )
+    s3_endpoint: str = _setting(
+        _text("create|keep"),
+        "create",
+        "S3 gateway endpoint: create one on the route tables, or keep the one they have",
+        default="create",
+    )
+    secrets_manager_endpoint: str = _setting(
+        _text("create|keep"),
+        "create",
+        "Secrets Manager interface endpoint: create one, or keep the way the subnets have",
+        default="create",
+    )
+    bucket_name: str | None = _setting(
+        _text(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"), "my-donor-images", "Versioned bucket to use", default=None
+    )
+    kms_key_arn: str | None = _setting(
+        _text(r"arn:[^:]+:kms:[^:]+:\d{12}:key/.+"),
+        "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+        "Customer key for the new bucket",
+        default=None,
+    )
+    noncurrent_days: int = _setting(_number, 30, "Days until an old object version is deleted", default=30)
+    throttling_rate_limit: int = _setting(_number, 50, "Requests a second", default=50)
+    throttling_burst_limit: int = _setting(_number, 100, "Requests at once", default=100)
+
+    @classmethod
+    def from_context(cls, node: Node) -> "Settings":
+        """Read the settings from the context of `node`. Raises SettingsError."""
+        values = node.try_get_context(_PREFIX)
+        if values is None:
+            values = {}
+        if not isinstance(values, dict):
+            raise SettingsError(f'{_PREFIX}: must be an object in CDK context, such as {{"mspId": "Org1MSP", ...}}')
+        overrides = {
+            name.removeprefix(f"{_PREFIX}."): value
+            for name, value in (node.get_all_context() or {}).items()
+            if name.startswith(f"{_PREFIX}.")
+        }
+        return cls.from_values({**values, **{name: _from_command_line(value) for name, value in overrides.items()}})
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> "Settings":
+        """Check `values`, by their names in camelCase. Raises SettingsError."""
+        fields = {_camel_case(field.name): field for field in dataclasses.fields(cls)}
+        for name in values:
+            if name not in fields:
+                raise SettingsError(f"{_PREFIX}.{name}: there is no such setting; known are {', '.join(fields)}")
+        parsed: dict[str, Any] = {}
+        for name, field in fields.items():
+            setting: _Setting = field.metadata["setting"]
+            if name in values:
+                try:
+                    parsed[field.name] = setting.parse(values[name])
+                except ValueError as error:
+                    raise _error(name, "wrong", setting) from error
+            elif field.default is dataclasses.MISSING:
+                raise _error(name, "missing", setting)
+        parsed["users"] = _resolve_users(parsed)
+        settings = cls(**parsed)
+        settings._refuse_contradictions()
+        return settings
+
+    def _refuse_contradictions(self) -> None:
+        zones, subnets, tables = len(self.availability_zones), len(self.subnet_ids), len(self.route_table_ids)
+        contradictions = {
+            "subnetIds": (subnets % zones, f"{subnets} subnets cannot be spread evenly over {zones} availabilityZones"),
+            "routeTableIds": (tables != subnets, f"{tables} given for {subnets} subnetIds; name one for each"),
+            "endorsements": (self.endorsements > len(self.peers), f"{len(self.peers)} peers cannot give that many"),
+            "kmsKeyArn": (self.kms_key_arn and self.bucket_name, "is for a new bucket, and bucketName names one"),
+        }
+        for name, (contradiction, text) in contradictions.items():
+            if contradiction:
+                field = next(field for field in dataclasses.fields(self) if _camel_case(field.name) == name)
+                raise _error(name, text, field.metadata["setting"])
+
+
+def _resolve_users(parsed: Mapping[str, Any]) -> tuple[FabricUser, ...]:
+    users = []
+    for user in parsed["users"]:
+        if isinstance(user, dict):
+            users.append(FabricUser(name=user["name"], certificate=user["certificate"], private_key=user["privateKey"]))
+        elif "member" in parsed:
+            pattern = parsed.get("secret_name_pattern", SECRET_NAME_PATTERN)
+            users.append(FabricUser.from_secret_names(user, member=parsed["member"], pattern=pattern))
+        else:
+            member = next(field for field in dataclasses.fields(Settings) if field.name == "member")
+            raise _error(
+                "member", f"missing, and the secrets of user {user!r} are named by it", member.metadata["setting"]
+            )
+    return tuple(users)
+
+
+def _error(name: str, what: str, setting: _Setting) -> SettingsError:
+    return SettingsError(f"{_PREFIX}.{name}: {what}. {setting.doc}, such as {json.dumps(setting.example)}")
+
+
+def _camel_case(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part.capitalize() for part in rest)
+
+
+def _from_command_line(value: Any) -> Any:
+    """`-c` gives every value as text: JSON where it reads as such."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value

@@ -1,0 +1,100 @@
+"""OffChainStack: the constructs, wired from settings."""
+
+import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from .api import DonorApi
+from .fabric import FabricNetwork
+from .functions import ChaincodeFunction, UploadFunction
+from .record_type import DONOR, RecordType
+from .settings import Settings
+from .store import OffChainStore
+from .workflow import CreateWorkflow
+
+
+class OffChainStack(cdk.Stack):
+    """Everything one deployment needs, in a VPC that is there already.
+
+    Exposes its constructs: `vpc`, `store`, `network`, `upload_function`, `chaincode_function`, `workflow` and `api`.
+    Outputs: `ApiUrl`, `BucketName`, `StateMachineArn`.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        record_type: RecordType = DONOR,
+        env: cdk.Environment | None = None,
+    ) -> None:
+        super().__init__(scope, id, env=env, description="Off-chain data in S3 with its proof on Hyperledger Fabric")
+        self.vpc = ec2.Vpc.from_vpc_attributes(
+            self,
+            "Vpc",
+            vpc_id=settings.vpc_id,
+            availability_zones=list(settings.availability_zones),
+            private_subnet_ids=list(settings.subnet_ids),
+            private_subnet_route_table_ids=list(settings.route_table_ids),
+        )
+        self.store = OffChainStore(
+            self,
+            "Store",
+            vpc=self.vpc,
+            keep_endpoint=settings.s3_endpoint == "keep",
+            bucket=s3.Bucket.from_bucket_name(self, "Bucket", settings.bucket_name) if settings.bucket_name else None,
+            encryption_key=kms.Key.from_key_arn(self, "Key", settings.kms_key_arn) if settings.kms_key_arn else None,
+            noncurrent_days=settings.noncurrent_days,
+            record_type=record_type,
+        )
+        self.network = FabricNetwork(
+            self,
+            "Network",
+            msp_id=settings.msp_id,
+            channel=settings.channel,
+            chaincode=settings.chaincode,
+            peers=settings.peers,
+            orderers=settings.orderers,
+            tls_roots=settings.tls_roots,
+            users=settings.users,
+            endorsements=settings.endorsements,
+            secrets_key=kms.Key.from_key_arn(self, "SecretsKey", settings.secrets_key_arn)
+            if settings.secrets_key_arn
+            else None,
+            vpc=self.vpc if settings.secrets_manager_endpoint == "create" else None,
+        )
+        if self.network.tls_roots_arn:
+            self.store.admit(actions=["s3:GetObject"], resources=[self.network.tls_roots_arn])
+        self.upload_function = UploadFunction(
+            self,
+            "Upload",
+            vpc=self.vpc,
+            bucket=self.store.bucket,
+            network=self.network,
+            record_type=record_type,
+        )
+        self.chaincode_function = ChaincodeFunction(
+            self, "Chaincode", vpc=self.vpc, network=self.network, record_type=record_type
+        )
+        self.workflow = CreateWorkflow(
+            self,
+            "Workflow",
+            upload_function=self.upload_function.function,
+            chaincode_function=self.chaincode_function.function,
+            bucket=self.store.bucket,
+            record_type=record_type,
+        )
+        self.api = DonorApi(
+            self,
+            "Api",
+            state_machine=self.workflow.state_machine,
+            record_type=record_type,
+            throttling_rate_limit=settings.throttling_rate_limit,
+            throttling_burst_limit=settings.throttling_burst_limit,
+        )
+        cdk.CfnOutput(self, "ApiUrl", value=self.api.rest_api.url_for_path(self.api.resource.path))
+        cdk.CfnOutput(self, "BucketName", value=self.store.bucket.bucket_name)
+        cdk.CfnOutput(self, "StateMachineArn", value=self.workflow.state_machine.state_machine_arn)

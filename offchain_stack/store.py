@@ -1,0 +1,127 @@
+"""OffChainStore: the bucket for the data, and the way to it from the VPC."""
+
+from collections.abc import Sequence
+
+import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from .record_type import DONOR, RecordType
+
+_WRITE_ACTIONS = ["s3:GetObject", "s3:PutObject"]
+
+
+def grant_write(bucket: s3.IBucket, record_type: RecordType, grantee: iam.IGrantable) -> iam.Grant:
+    """Let `grantee` write objects under the record type's prefix and read back what it wrote; not delete, not list."""
+    if bucket.encryption_key:
+        bucket.encryption_key.grant(grantee, "kms:Decrypt", "kms:GenerateDataKey")
+    return iam.Grant.add_to_principal(
+        grantee=grantee, actions=_WRITE_ACTIONS, resource_arns=[bucket.arn_for_objects(f"{record_type.key_prefix}*")]
+    )
+
+
+def grant_delete_version(bucket: s3.IBucket, record_type: RecordType, grantee: iam.IGrantable) -> iam.Grant:
+    """Let `grantee` delete one version, named by its id, of an object under the record type's prefix. A plain delete,
+    which would hide the object behind a marker, is not in it."""
+    return iam.Grant.add_to_principal(
+        grantee=grantee,
+        actions=["s3:DeleteObjectVersion"],
+        resource_arns=[bucket.arn_for_objects(f"{record_type.key_prefix}*")],
+    )
+
+
+class OffChainStore(Construct):
+    """A versioned, encrypted, private bucket, and an S3 gateway endpoint on the VPC's route tables.
+
+    A gateway endpoint takes over *all* S3 traffic of its route tables, and the policy of the one made here admits only
+    what the functions need: anything else in those subnets that talks to S3 in this region (package mirrors, image
+    layers, backups) is then refused. Choose `subnets` that hold nothing else, widen the policy with `admit`, or keep
+    the endpoint the VPC has (`keep_endpoint`): a route table takes one S3 endpoint only, and then its policy must admit
+    `s3:PutObject` and `s3:GetObject` on the bucket's prefix.
+
+    * `vpc`, `subnets`: where the functions run; the endpoint goes to these subnets' route tables (by default those of
+      the VPC's private subnets).
+    * `bucket`: use this one and make none. It must be versioned: the workflow deletes versions, not objects.
+    * `encryption_key`: a customer key for the new bucket, in place of S3's own. Object hashes are then computed,
+      because an ETag under KMS is no MD5.
+    * `noncurrent_days`: days after which an object version that is no longer the newest is deleted.
+    * `access_log_bucket`: where S3 writes the new bucket's server access logs; None: nowhere. The API's, workflow's and
+      functions' logs already name each write; CloudTrail data events are the other way.
+
+    Exposes `bucket` and `endpoint` (None where it is kept). The bucket outlives the stack.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        vpc: ec2.IVpc,
+        subnets: ec2.SubnetSelection | None = None,
+        keep_endpoint: bool = False,
+        bucket: s3.IBucket | None = None,
+        encryption_key: kms.IKey | None = None,
+        noncurrent_days: int = 30,
+        access_log_bucket: s3.IBucket | None = None,
+        record_type: RecordType = DONOR,
+    ) -> None:
+        super().__init__(scope, id)
+        if bucket and (encryption_key or access_log_bucket):
+            raise ValueError("bucket: is there already, so encryption_key and access_log_bucket cannot be set on it")
+        self._record_type = record_type
+        self.bucket: s3.IBucket = bucket or s3.Bucket(
+            self,
+            "Bucket",
+            versioned=True,
+            encryption=s3.BucketEncryption.KMS if encryption_key else s3.BucketEncryption.S3_MANAGED,
+            encryption_key=encryption_key,
+            bucket_key_enabled=True if encryption_key else None,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            enforce_ssl=True,
+            minimum_tls_version=1.2,
+            removal_policy=cdk.RemovalPolicy.RETAIN,
+            server_access_logs_bucket=access_log_bucket,
+            server_access_logs_prefix=f"{cdk.Names.unique_id(self)}/" if access_log_bucket else None,
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    noncurrent_version_expiration=cdk.Duration.days(noncurrent_days),
+                    expired_object_delete_marker=True,
+                    abort_incomplete_multipart_upload_after=cdk.Duration.days(1),
+                )
+            ],
+        )
+        self.endpoint: ec2.GatewayVpcEndpoint | None = None
+        if not keep_endpoint:
+            self.endpoint = ec2.GatewayVpcEndpoint(
+                self,
+                "S3Endpoint",
+                vpc=vpc,
+                service=ec2.GatewayVpcEndpointAwsService.S3,
+                subnets=[subnets or ec2.SubnetSelection()],
+            )
+            self.admit(actions=_WRITE_ACTIONS, resources=[self.bucket.arn_for_objects(f"{record_type.key_prefix}*")])
+
+    def admit(self, *, actions: Sequence[str], resources: Sequence[str]) -> None:
+        """Let this account's principals use the endpoint for `actions` on `resources` (ARNs), too. Nothing happens
+        where the VPC's own endpoint is kept."""
+        if self.endpoint:
+            self.endpoint.add_to_policy(
+                iam.PolicyStatement(
+                    principals=[iam.AnyPrincipal()],
+                    actions=list(actions),
+                    resources=list(resources),
+                    conditions={"StringEquals": {"aws:PrincipalAccount": cdk.Stack.of(self).account}},
+                )
+            )
+
+    def grant_write(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let `grantee` write objects under the record type's prefix and read back what it wrote."""
+        return grant_write(self.bucket, self._record_type, grantee)
+
+    def grant_delete_version(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let `grantee` delete versions of objects under the record type's prefix, each named by its id."""
+        return grant_delete_version(self.bucket, self._record_type, grantee)

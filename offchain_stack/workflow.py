@@ -1,0 +1,283 @@
+"""The state machine of the create flow: upload, invoke, and on certain failure take the object back."""
+
+import json
+from collections.abc import Sequence
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_stepfunctions as sfn
+from aws_cdk import aws_stepfunctions_tasks as tasks
+from constructs import Construct
+
+from .record_type import DONOR, RecordType
+from .store import grant_delete_version
+
+THROTTLED = "Lambda.TooManyRequestsException"
+"""Lambda's refusal to start an invocation: the function's code did not run."""
+
+_SERVICE_ERRORS = (
+    "Lambda.ClientExecutionTimeoutException",
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+)
+_TRY_AGAIN = "Send the request again with the same Idempotency-Key."
+
+
+class CreateWorkflow(Construct):
+    """The EXPRESS state machine that creates a record: both, object and ledger record, or neither.
+
+    Input: `{"submission": {"requestId", "idempotencyKey", "fabricUsername", "functionType", "chaincodeFunction"},
+    "chaincodeFunctionArgs": {...}}` (an empty string stands for "not given"), or `"dataTooLarge": true` in the place
+    of the arguments. Output: `{"transactionId", "imageKey", "imageHash", "imageSha256"}` (the last three named by the
+    record type's data field). A failure's `error` is one of the functions' error names, and its `cause` a JSON object
+    with `message` and perhaps `transactionId`, or with such an object as text in `errorMessage`.
+
+    An object version is deleted only after an error that makes certain that the ledger will never refer to it. Every
+    other failure asks the ledger once more (`SettleTransaction`), and then keeps the object.
+
+    Its role may invoke the two functions and delete versions under the record type's prefix of the bucket. Logs hold
+    no execution data. Exposes `state_machine`, `role` and `log_group`.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        upload_function: lambda_.IFunction,
+        chaincode_function: lambda_.IFunction,
+        bucket: s3.IBucket,
+        record_type: RecordType = DONOR,
+        log_retention: logs.RetentionDays = logs.RetentionDays.THREE_MONTHS,
+    ) -> None:
+        super().__init__(scope, id)
+        self._record_type = record_type
+        self._upload_function = upload_function
+        self._chaincode_function = chaincode_function
+        self._bucket = bucket
+        self.log_group = logs.LogGroup(self, "Logs", retention=log_retention)
+        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("states.amazonaws.com"))
+        self._grant()
+        self.state_machine = sfn.StateMachine(
+            self,
+            "StateMachine",
+            state_machine_type=sfn.StateMachineType.EXPRESS,
+            definition_body=sfn.DefinitionBody.from_chainable(self._definition()),
+            # API Gateway waits 29 seconds.
+            timeout=cdk.Duration.seconds(28),
+            # CDK would grant each function's every version, too.
+            role=self.role.without_policy_updates(),
+            logs=sfn.LogOptions(destination=self.log_group, level=sfn.LogLevel.ALL, include_execution_data=False),
+            tracing_enabled=True,
+        )
+        self.state_machine.node.add_dependency(self.role)
+
+    def grant_start_sync_execution(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let `grantee` run the workflow and wait for its end."""
+        return self.state_machine.grant_start_sync_execution(grantee)
+
+    def _grant(self) -> None:
+        functions = [self._upload_function.function_arn, self._chaincode_function.function_arn]
+        self.role.add_to_policy(iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=functions))
+        grant_delete_version(self._bucket, self._record_type, self.role)
+        # Log delivery and X-Ray have no resources to name.
+        self.role.add_to_policy(
+            iam.PolicyStatement(
+                actions=[
+                    "logs:CreateLogDelivery",
+                    "logs:DeleteLogDelivery",
+                    "logs:DescribeLogGroups",
+                    "logs:DescribeResourcePolicies",
+                    "logs:GetLogDelivery",
+                    "logs:ListLogDeliveries",
+                    "logs:PutResourcePolicy",
+                    "logs:UpdateLogDelivery",
+                    "xray:GetSamplingRules",
+                    "xray:GetSamplingTargets",
+                    "xray:PutTelemetryRecords",
+                    "xray:PutTraceSegments",
+                ],
+                resources=["*"],
+            )
+        )
+
+    def _definition(self) -> sfn.IChainable:
+        fail = sfn.Fail(self, "Fail", error_path="$.failure.Error", cause_path="$.failure.Cause")
+        too_large = sfn.Fail(
+            self,
+            "RefuseTooLarge",
+            error=self._record_type.data_too_large_error,
+            cause=_cause(self._record_type.too_large_message),
+        )
+        delete = self._delete(fail)
+        chaincode = self._invoke(delete, fail)
+        return (
+            sfn.Choice(self, "CheckSize")
+            .when(sfn.Condition.is_present("$.dataTooLarge"), too_large)
+            .otherwise(self._upload(fail).next(chaincode))
+        )
+
+    def _upload(self, fail: sfn.Fail) -> sfn.TaskStateBase:
+        about_object = {f"{name}.$": f"$.Payload.{name}" for name in self._record_type.object_fields}
+        about_submission = ("submissionId", "nonces", "transactionIds", "earlierTransactionIds", "created")
+        upload = tasks.LambdaInvoke(
+            self,
+            "S3Upload",
+            state_name="S3Upload",
+            lambda_function=self._upload_function,
+            payload=sfn.TaskInput.from_json_path_at("States.JsonMerge($.chaincodeFunctionArgs, $.submission, false)"),
+            # The result takes the state's place: the data is not carried along.
+            result_selector={
+                "record.$": "$.Payload.record",
+                "object": about_object,
+                "versionId.$": "$.Payload.versionId",
+                "fabricUsername.$": "$.Payload.fabricUsername",
+                "chaincodeFunction.$": "$.Payload.chaincodeFunction",
+                "submission": {f"{name}.$": f"$.Payload.{name}" for name in about_submission},
+            },
+            retry_on_service_exceptions=False,
+            task_timeout=sfn.Timeout.duration(cdk.Duration.seconds(11)),
+        )
+        _retry(upload, [THROTTLED, *_SERVICE_ERRORS])
+        refused = _failed(self, "RefuseThrottled", _TOO_MANY_REQUESTS).next(fail)
+        # Errors beside a state near its limit could exceed it, which nothing catches: the failure replaces the state.
+        failed = sfn.Pass(self, "RefuseUpload", parameters={"failure.$": "$"}).next(fail)
+        upload.add_catch(refused, errors=[THROTTLED], result_path="$")
+        upload.add_catch(failed, errors=["States.ALL"], result_path="$")
+        return upload
+
+    def _invoke(self, delete: sfn.IChainable, fail: sfn.Fail) -> sfn.TaskStateBase:
+        certain = [
+            "InvalidRequest",
+            "IdempotencyKeyReused",
+            "Forbidden",
+            "ChaincodeRejected",
+            self._record_type.already_exists_error,
+            "EndorsementFailed",
+            "TransactionInvalid",
+            "LedgerUnavailable",
+        ]
+        succeeded = sfn.Pass(
+            self,
+            "Succeed",
+            parameters={
+                "transactionId.$": "$.ledger.transactionId",
+                **{f"{name}.$": f"$.object.{name}" for name in self._record_type.object_fields},
+            },
+        )
+        unknown = sfn.Pass(
+            self,
+            "OutcomeUnknown",
+            parameters={
+                "Error": "OutcomeUnknown",
+                "Cause.$": 'States.Format(\'\\{"message":"{}","transactionId":"{}"\\}\', '
+                f"'The ledger gave no verdict in time. {_TRY_AGAIN}', $.submission.transactionIds[0])",
+            },
+            result_path="$.failure",
+        ).next(fail)
+
+        settle = self._chaincode_task("SettleTransaction", attempt="settle")
+        _retry(settle, [THROTTLED, *_SERVICE_ERRORS])
+        settle.add_catch(delete, errors=certain, result_path="$.failure")
+        settle.add_catch(fail, errors=["OutcomeUnknown"], result_path="$.failure")
+        settle.add_catch(unknown, errors=["States.ALL"], result_path="$.failure")
+        settle.next(succeeded)
+
+        invoke = self._chaincode_task(self._record_type.invoke_state, attempt="first")
+        _retry(invoke, [THROTTLED])
+        # Nothing ran, so nothing was ordered by this execution; by an earlier one, perhaps.
+        throttled = _failed(self, "InvokeThrottled", _TOO_MANY_REQUESTS).next(
+            sfn.Choice(self, "IsFirstExecution")
+            .when(sfn.Condition.boolean_equals("$.submission.created", True), delete)
+            .otherwise(unknown)
+        )
+        invoke.add_catch(delete, errors=certain, result_path="$.failure")
+        invoke.add_catch(throttled, errors=[THROTTLED], result_path="$.failure")
+        invoke.add_catch(fail, errors=["OutcomeUnknown"], result_path="$.failure")
+        invoke.add_catch(settle, errors=["States.ALL"], result_path="$.failure")
+        invoke.next(succeeded)
+        return invoke
+
+    def _chaincode_task(self, name: str, *, attempt: str) -> sfn.TaskStateBase:
+        return tasks.LambdaInvoke(
+            self,
+            name,
+            state_name=name,
+            lambda_function=self._chaincode_function,
+            payload=sfn.TaskInput.from_object(
+                {
+                    "fabricUsername": sfn.JsonPath.string_at("$.fabricUsername"),
+                    "functionType": "invoke",
+                    "chaincodeFunction": sfn.JsonPath.string_at("$.chaincodeFunction"),
+                    "chaincodeFunctionArgs": sfn.JsonPath.json_merge(
+                        sfn.JsonPath.object_at("$.record"), sfn.JsonPath.object_at("$.object")
+                    ),
+                    "submission": sfn.JsonPath.object_at("$.submission"),
+                    "attempt": attempt,
+                    # Retries follow throttling only, after which the code has not run.
+                    "retryCount": 0,
+                    "executionStartTime": sfn.JsonPath.string_at("$$.Execution.StartTime"),
+                }
+            ),
+            result_selector={"transactionId.$": "$.Payload.transactionId"},
+            result_path="$.ledger",
+            retry_on_service_exceptions=False,
+            task_timeout=sfn.Timeout.duration(cdk.Duration.seconds(19)),
+        )
+
+    def _delete(self, fail: sfn.Fail) -> sfn.TaskStateBase:
+        key, *_ = self._record_type.object_fields
+        delete = tasks.CallAwsService(
+            self,
+            "DeleteObject",
+            state_name="DeleteObject",
+            service="s3",
+            action="deleteObject",
+            parameters={
+                "Bucket": self._bucket.bucket_name,
+                "Key": sfn.JsonPath.string_at(f"$.object.{key}"),
+                "VersionId": sfn.JsonPath.string_at("$.versionId"),
+            },
+            iam_resources=[],
+            result_path=sfn.JsonPath.DISCARD,
+            task_timeout=sfn.Timeout.duration(cdk.Duration.seconds(5)),
+        )
+        _retry(delete, ["States.ALL"])
+        # The caller is told why the record was refused; the object that stays is the sweep's.
+        delete.add_catch(fail, errors=["States.ALL"], result_path=sfn.JsonPath.DISCARD)
+        delete.next(fail)
+        return delete
+
+
+_TOO_MANY_REQUESTS = (
+    "TooManyRequests",
+    "Too many requests at once; nothing was sent to the ledger. Wait a little and send it again.",
+)
+
+
+def _retry(state: sfn.TaskStateBase, errors: Sequence[str]) -> None:
+    state.add_retry(
+        errors=list(errors),
+        interval=cdk.Duration.seconds(1),
+        max_attempts=2,
+        backoff_rate=2,
+        jitter_strategy=sfn.JitterType.FULL,
+    )
+
+
+def _failed(scope: Construct, name: str, failure: tuple[str, str]) -> sfn.Pass:
+    error, message = failure
+    return sfn.Pass(
+        scope,
+        name,
+        result=sfn.Result.from_object({"Error": error, "Cause": _cause(message)}),
+        result_path="$.failure",
+    )
+
+
+def _cause(message: str) -> str:
+    return json.dumps({"message": message})
