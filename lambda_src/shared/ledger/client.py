@@ -1,0 +1,434 @@
+"""The Fabric ledger: endorse, order, await the verdict, and say of each failure what is certain."""
+
+import json
+import os
+import queue
+import random
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from .. import errors, submission
+from ..identities import Identity
+from ..observability import logger
+from . import messages
+from .commit_listener import CommitListener
+from .endorsement import Endorsements, chaincode_ran, endorse
+from .interface import Call, Committed, CreatedRecord, FoundTransaction, Submit
+from .network import Network, Timing
+from .ordering import Orderers, Taken
+from .transport import CallFailed, Connection
+
+_CONFLICTS = {"MVCC_READ_CONFLICT", "PHANTOM_READ_CONFLICT"}
+
+
+class FabricLedger:
+    """A `Ledger` on a Fabric network of version 2.2 or later, safe for use by several threads. Make one an environment
+    and keep it: its connections and its event stream are reused, and made anew when they break."""
+
+    def __init__(self, network: Network, timing: Timing | None = None) -> None:
+        self._network = network
+        self._timing = timing or Timing()
+        self._peers = [Connection(peer, network.tls_roots, self._timing) for peer in network.peers]
+        self._orderer_connections = [Connection(o, network.tls_roots, self._timing) for o in network.orderers]
+        self._orderers = Orderers(self._orderer_connections, self._timing)
+        # The event stream has connections of its own: making it anew must not disturb endorsement.
+        self._event_connections = [Connection(peer, network.tls_roots, self._timing) for peer in network.peers]
+        self._listener = CommitListener(network.channel, self._event_connections, self._timing)
+
+    def submit(self, identity: Identity, request: Submit, *, deadline: float) -> Committed:
+        """See `Ledger.submit`."""
+        return _Submission(self, identity, request, deadline).run()
+
+    def evaluate(self, identity: Identity, call: Call, *, deadline: float) -> bytes:
+        """See `Ledger.evaluate`."""
+        denied = False
+        for peer in self._by_readiness():
+            try:
+                answer = self._ask(peer, identity, self._network.chaincode, call, deadline)
+            except CallFailed as failure:
+                denied = denied or failure.code == "UNKNOWN"
+                logger.warning("A query found no answer", extra={"failure": str(failure)[:300]})
+                continue
+            if answer.status < 400:
+                return answer.result
+            reason = {"status": answer.status, "reason": answer.message[:500]}
+            if chaincode_ran(answer):
+                logger.info("The chaincode refused a query", extra=reason)
+                raise errors.ChaincodeRejected("The chaincode refused the query. Check the function's arguments.")
+            logger.warning("A peer could not run the chaincode", extra=reason)
+        if denied:
+            raise errors.EndorsementFailed("The ledger does not accept this deployment's identity. Tell the operator.")
+        raise errors.LedgerUnavailable("No peer of the ledger answered. Try again later.")
+
+    def find(self, identity: Identity, transaction_id: str, *, deadline: float) -> FoundTransaction | None:
+        """See `Ledger.find`."""
+        answered = False
+        for peer in self._by_readiness():
+            try:
+                found = self._find_at(peer, identity, transaction_id, deadline)
+            except CallFailed as failure:
+                logger.warning("A transaction could not be looked up", extra={"failure": str(failure)[:300]})
+                continue
+            answered = True
+            if found:
+                return found
+        if not answered:
+            raise errors.LedgerUnavailable("No peer of the ledger answered. Try again later.")
+        return None
+
+    def close(self) -> None:
+        """See `Ledger.close`."""
+        self._listener.close()
+        for connection in (*self._peers, *self._orderer_connections, *self._event_connections):
+            connection.close()
+
+    def _by_readiness(self) -> list[Connection]:
+        return sorted(self._peers, key=lambda peer: peer.slow)
+
+    def _ask(
+        self, peer: Connection, identity: Identity, chaincode: str, call: Call, deadline: float
+    ) -> messages.Answer:
+        """Evaluate `call` at one peer under a transaction id that is never used. Raises CallFailed."""
+        timeout = min(self._timing.evaluate, deadline - time.monotonic())
+        if timeout <= 0:
+            raise CallFailed(peer.address, "DEADLINE_EXCEEDED", "no time left to ask", unsent=True)
+        proposal = messages.propose(identity, self._network.channel, chaincode, call, os.urandom(24))
+        try:
+            data = peer.call(messages.PROCESS_PROPOSAL, proposal.signed, timeout)
+            return messages.read_answer(data)
+        except CallFailed as failure:
+            peer.slow = failure.code == "DEADLINE_EXCEEDED"
+            raise
+        except messages.Unreadable as error:
+            raise CallFailed(peer.address, "INTERNAL", str(error), unsent=False) from error
+
+    def _find_at(
+        self, peer: Connection, identity: Identity, transaction_id: str, deadline: float
+    ) -> FoundTransaction | None:
+        """Look a transaction up at one peer. Raises CallFailed where the peer does not say whether it has it."""
+        by_id = Call(function="GetTransactionByID", arguments=(self._network.channel, transaction_id))
+        answer = self._ask(peer, identity, "qscc", by_id, deadline)
+        if answer.status >= 400:
+            # "Entry not found in index" in Fabric 2.2, "no such transaction ID [...] in index" from 2.3 on.
+            if "not found" in answer.message or "no such transaction" in answer.message:
+                return None
+            raise CallFailed(peer.address, f"STATUS_{answer.status}", answer.message[:300], unsent=False)
+        try:
+            found = messages.read_processed_transaction(answer.result)
+            if found.code != "VALID":
+                # An id can occur twice in one block, invalid and then VALID; qscc tells of the first only.
+                by_id = Call(function="GetBlockByTxID", arguments=by_id.arguments)
+                block = self._ask(peer, identity, "qscc", by_id, deadline)
+                if block.status >= 400:
+                    raise CallFailed(peer.address, f"STATUS_{block.status}", block.message[:300], unsent=False)
+                if messages.read_block_codes(block.result).get(transaction_id) == "VALID":
+                    return FoundTransaction(
+                        transaction_id=transaction_id,
+                        code="VALID",
+                        chaincode=found.chaincode,
+                        function=found.function,
+                        arguments=found.arguments,
+                    )
+        except messages.Unreadable as error:
+            raise CallFailed(peer.address, "INTERNAL", str(error), unsent=False) from error
+        return found
+
+
+class _Found(Exception):
+    """The record was found while peers were silent about the create call; `outcome` is what that makes of it."""
+
+    def __init__(self, outcome: Committed) -> None:
+        self.outcome = outcome
+
+
+class _Submission:
+    """One run of the protocol for one `Submit`."""
+
+    def __init__(self, ledger: FabricLedger, identity: Identity, request: Submit, deadline: float) -> None:
+        self._ledger = ledger
+        self._network = ledger._network
+        self._timing = ledger._timing
+        self._identity = identity
+        self._request = request
+        self._deadline = deadline
+        creator = submission.creator(identity.msp_id, identity.certificate)
+        self._ids = [submission.transaction_id(nonce, creator) for nonce in request.nonces]
+        self._earlier = [tx for tx in request.earlier_transaction_ids if tx not in self._ids]
+        self._current = [*self._ids, *self._earlier][0]
+
+    def run(self) -> Committed:
+        if not self._request.first_attempt:
+            committed = self._find_earlier()
+            if committed:
+                return committed
+        for number, nonce in enumerate(self._request.nonces):
+            self._current = self._ids[number]
+            if number and self._left() > self._timing.conflict_pause:
+                time.sleep(self._timing.conflict_pause * random.uniform(1, 2) * number)  # noqa: S311
+            try:
+                verdict = self._attempt(nonce)
+            except _Found as found:
+                return found.outcome
+            if isinstance(verdict, Committed):
+                return verdict
+            if verdict not in _CONFLICTS:
+                logger.warning("The transaction is invalid", extra={"transactionId": self._current, "code": verdict})
+                raise self._invalid(f"The ledger refused the transaction as {verdict}; nothing was changed.")
+        if not self._request.nonces:
+            outcome, _ = self._read_record(self._ledger._by_readiness())
+            if outcome:
+                return outcome
+            raise self._unknown()
+        raise self._invalid("Other requests kept changing the same record; nothing was changed. Try again.")
+
+    def _attempt(self, nonce: bytes) -> Committed | str:
+        """Bring one transaction to its verdict: committed, or the name of the code that makes it invalid."""
+        if not self._request.first_attempt:
+            found = self._find_or_none(self._current)
+            if found:
+                return self._settle(found)
+        call = self._request.call
+        proposal = messages.propose(self._identity, self._network.channel, self._network.chaincode, call, nonce)
+        events: queue.SimpleQueue[str | Taken] = queue.SimpleQueue()
+        tell: Callable[[str], None] = events.put
+        self._ledger._listener.watch(proposal.transaction_id, self._identity, tell)
+        try:
+            endorsements = self._endorse(proposal)
+            if endorsements.duplicate:
+                return self._settle(self._find_until_deadline(self._current))
+            if not endorsements.matching:
+                return self._not_endorsed(endorsements)
+            envelope = messages.assemble(proposal, endorsements.matching)
+            live_by = min(self._deadline - self._timing.commit_reserve, time.monotonic() + 3 * self._timing.connect)
+            if not self._ledger._listener.wait_live(live_by):
+                raise self._not_ordered(errors.LedgerUnavailable, "No peer tells of commits. Try again later.")
+            code = self._order(envelope, events)
+        finally:
+            self._ledger._listener.unwatch(proposal.transaction_id, tell)
+        # The event tells an id's fate, not whose content has it: another request may have used the same name.
+        logger.debug("Verdict", extra={"transactionId": self._current, "code": code})
+        return self._settle(self._find_until_deadline(self._current), endorsements.matching[0].result)
+
+    def _endorse(self, proposal: messages.Proposal) -> Endorsements:
+        deadline = min(self._deadline - self._timing.commit_reserve, time.monotonic() + self._timing.endorse)
+        while True:
+            endorsements = endorse(
+                proposal,
+                self._ledger._peers,
+                required=self._network.endorsements,
+                timing=self._timing,
+                deadline=deadline,
+                on_silence=self._read_while_silent,
+            )
+            # A peer that is a block behind may read other versions: that mends itself at once or not at all.
+            if not endorsements.disagree or time.monotonic() + 1 > deadline:
+                return endorsements
+            if getattr(self, "_disagreed", 0) >= 2:
+                return endorsements
+            self._disagreed = getattr(self, "_disagreed", 0) + 1
+            time.sleep(self._timing.conflict_pause)
+
+    def _not_endorsed(self, endorsements: Endorsements) -> Committed:
+        refused, silent = endorsements.refused_at, endorsements.silent_at
+        logger.warning(
+            "Not endorsed",
+            extra={
+                "transactionId": self._current,
+                "refusal": endorsements.refusal,
+                "failures": endorsements.failures,
+                "disagree": endorsements.disagree,
+            },
+        )
+        if endorsements.disagree:
+            raise self._not_ordered(errors.EndorsementFailed, "The peers of the ledger do not agree. Try again later.")
+        readable = True
+        if refused or silent:
+            outcome, readable = self._read_record([*refused, *silent, *self._ledger._by_readiness()])
+            if outcome:
+                return outcome
+        if refused and readable:
+            raise self._not_ordered(errors.ChaincodeRejected, "The chaincode refused the request. Check its fields.")
+        if endorsements.denied and not refused:
+            raise self._not_ordered(
+                errors.EndorsementFailed, "The ledger does not accept this deployment's identity. Tell the operator."
+            )
+        raise self._not_ordered(errors.LedgerUnavailable, "The ledger's peers could not answer. Try again later.")
+
+    def _order(self, envelope: bytes, events: "queue.SimpleQueue[str | Taken]") -> str:
+        """Hand the envelope to the orderers and wait: the name of the transaction's validation code."""
+        timing = self._timing
+        if self._left() < timing.commit_reserve:
+            raise self._not_ordered(errors.LedgerUnavailable, "The ledger was too slow. Try again later.")
+        began = time.monotonic()
+        next_offer: float | None = began
+        next_poll = began + timing.poll
+        maybe_taken = False
+        while self._left() > 0:
+            now = time.monotonic()
+            if next_offer is not None and now >= next_offer:
+                next_offer = None
+                self._ledger._orderers.offer(envelope, self._deadline, events.put)
+            wake = min(self._deadline, next_poll, next_offer or next_poll)
+            try:
+                event = events.get(timeout=max(0.001, wake - now))
+            except queue.Empty:
+                if time.monotonic() >= next_poll:
+                    found = self._find_or_none(self._current, limit=timing.poll * 2)
+                    next_poll = time.monotonic() + timing.poll
+                    if found:
+                        self._missed_event(events)
+                        return found.code
+                continue
+            if isinstance(event, str):
+                return event
+            now = time.monotonic()
+            if event is Taken.YES:
+                maybe_taken, next_offer = True, now + timing.offer_again
+            elif event is Taken.MAYBE or maybe_taken:
+                maybe_taken, next_offer = True, now + min(timing.poll, timing.offer_again)
+            elif now - began < timing.order and self._left() > timing.commit_reserve:
+                next_offer = now + timing.poll / 4
+            else:
+                raise self._not_ordered(errors.LedgerUnavailable, "No orderer took the request. Try again later.")
+        raise self._unknown()
+
+    def _missed_event(self, events: "queue.SimpleQueue[str | Taken]") -> None:
+        """The ledger has the verdict: unless the event comes at once too, the stream is not what it seems."""
+        until = time.monotonic() + min(0.2, self._left())
+        while time.monotonic() < until:
+            try:
+                if isinstance(events.get(timeout=max(0.001, until - time.monotonic())), str):
+                    return
+            except queue.Empty:
+                break
+        self._ledger._listener.suspect()
+
+    def _settle(self, found: FoundTransaction | None, result: bytes = b"") -> Committed | str:
+        """What a transaction on the ledger means for this submission."""
+        if found is None:
+            raise self._unknown()
+        if not self._is_ours(found):
+            raise errors.IdempotencyKeyReused(
+                "Idempotency-Key: it was already used with another content. Use a new key for a new request."
+            )
+        return Committed(transaction_id=found.transaction_id, result=result) if found.code == "VALID" else found.code
+
+    def _is_ours(self, found: FoundTransaction) -> bool:
+        call = self._request.call
+        if (found.chaincode, found.function) != (self._network.chaincode, call.function):
+            return False
+        return len(found.arguments) == len(call.arguments) and all(map(_same, found.arguments, call.arguments))
+
+    def _find_earlier(self) -> Committed | None:
+        """An earlier attempt that succeeded under an id other than those of this identity."""
+        for transaction_id in self._earlier:
+            self._current = transaction_id
+            found = self._find_or_none(transaction_id)
+            if found and found.code == "VALID":
+                settled = self._settle(found)
+                if isinstance(settled, Committed):
+                    return settled
+        return None
+
+    def _find_or_none(self, transaction_id: str, limit: float | None = None) -> FoundTransaction | None:
+        deadline = self._deadline if limit is None else min(self._deadline, time.monotonic() + limit)
+        try:
+            return self._ledger.find(self._identity, transaction_id, deadline=deadline)
+        except errors.LedgerUnavailable:
+            return None
+
+    def _find_until_deadline(self, transaction_id: str) -> FoundTransaction:
+        """The transaction, which a peer or the orderer's block told to be on the ledger."""
+        while self._left() > 0:
+            found = self._find_or_none(transaction_id)
+            if found:
+                return found
+            time.sleep(min(self._timing.poll / 4, max(0.0, self._left())))
+        raise self._unknown()
+
+    def _read_while_silent(self, silent: Sequence[Connection]) -> None:
+        outcome, _ = self._read_record(self._ledger._by_readiness())
+        if outcome:
+            raise _Found(outcome)
+
+    def _read_record(self, peers: Iterable[Connection]) -> tuple[Committed | None, bool]:
+        """Read the record of a create call at each of `peers` until one has it.
+
+        Returns success where it is this submission's, and whether a peer could say that there is none. Raises
+        RecordAlreadyExists where it is another's: even if an earlier attempt of this submission is still to be
+        validated, that record makes it a conflict.
+        """
+        record = self._request.created_record
+        if record is None:
+            return None, True
+        absent = False
+        for peer in dict.fromkeys(peers):
+            try:
+                answer = self._ledger._ask(peer, self._identity, self._network.chaincode, record.read, self._deadline)
+            except CallFailed as failure:
+                logger.warning("The record could not be read", extra={"failure": str(failure)[:300]})
+                continue
+            if answer.status >= 400:
+                absent = absent or chaincode_ran(answer)
+                continue
+            ours = _judge(record, answer.result)
+            if ours is None:
+                absent = absent or not answer.result
+            elif ours:
+                return self._committed_earlier(), True
+            else:
+                raise record.already_exists("The ledger already holds a record under this name. Choose another.")
+        return None, absent
+
+    def _committed_earlier(self) -> Committed:
+        """The record is this submission's: the id of the transaction that wrote it."""
+        for transaction_id in (*self._ids, *self._earlier):
+            found = self._find_or_none(transaction_id)
+            if found and found.code == "VALID" and self._is_ours(found):
+                return Committed(transaction_id=transaction_id)
+        logger.warning("The record is this submission's, but none of its known transactions is on the ledger")
+        return Committed(transaction_id="")
+
+    def _left(self) -> float:
+        return self._deadline - time.monotonic()
+
+    def _not_ordered(self, error: type[errors.OffchainError], message: str) -> errors.OffchainError:
+        """This attempt ordered nothing, which is certain of the submission only if there was none before."""
+        return error(message) if self._request.first_attempt else self._unknown()
+
+    def _invalid(self, message: str) -> errors.OffchainError:
+        """Every transaction of this identity is used up, which is certain only if no other identity's can exist."""
+        if self._request.first_attempt or not self._earlier:
+            return errors.TransactionInvalid(message, transaction_id=self._current)
+        return self._unknown()
+
+    def _unknown(self) -> errors.OutcomeUnknown:
+        return errors.OutcomeUnknown(
+            "The ledger has not told yet whether the request succeeded. Ask again with the same Idempotency-Key.",
+            transaction_id=self._current,
+        )
+
+
+def _same(found: bytes, sent: str) -> bool:
+    """Whether two arguments mean the same: equal as JSON, or byte for byte."""
+    if found == sent.encode():
+        return True
+    try:
+        return bool(json.loads(found) == json.loads(sent))
+    except ValueError:
+        return False
+
+
+def _judge(record: CreatedRecord, data: bytes) -> bool | None:
+    """Whether a record's JSON is this submission's; None where there is none or it cannot be read."""
+    try:
+        value = json.loads(data)
+    except ValueError:
+        return None
+    if not isinstance(value, dict) or not value:
+        return None
+    return (
+        bool(record.required)
+        and all(value.get(name) == expected for name, expected in record.required.items())
+        and all(value.get(name, expected) == expected for name, expected in record.where_present.items())
+    )

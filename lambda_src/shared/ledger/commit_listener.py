@@ -1,0 +1,145 @@
+"""Commit events of one channel: one stream of filtered blocks, shared by all calls that wait for a verdict."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from ..identities import Identity
+from ..observability import logger
+from . import messages
+from .network import Timing
+from .transport import Connection, Instant, end, iterate
+
+
+class CommitListener:
+    """Reads filtered blocks from one peer at a time and tells who watches a transaction its validation code.
+
+    The stream starts when it is first needed, at the peer's newest block, so that the peer's first answer comes at once
+    and proves it live. When it breaks while someone waits, it goes on at the next peer from the last block seen. It is
+    made anew before it is relied on where nothing came for `Timing.idle` seconds.
+    """
+
+    def __init__(self, channel: str, peers: Sequence[Connection], timing: Timing) -> None:
+        self._channel = channel
+        self._peers = list(peers)
+        self._timing = timing
+        self._state = threading.Condition()
+        self._watching: dict[str, list[Callable[[str], None]]] = {}
+        self._identity: Identity | None = None
+        self._thread: threading.Thread | None = None
+        self._peer = 0
+        self._call: object = None
+        self._called = Instant()
+        self._heard: Instant | None = None
+        self._number: int | None = None
+        self._closed = False
+
+    def watch(self, transaction_id: str, identity: Identity, tell: Callable[[str], None]) -> None:
+        """From now on `tell` receives the validation code of every occurrence of the transaction in a block, in another
+        thread. `identity` signs the request for the blocks. End it with `unwatch`."""
+        with self._state:
+            self._identity = identity
+            self._watching.setdefault(transaction_id, []).append(tell)
+            if self._heard is not None and self._heard.seconds_ago() > self._timing.idle:
+                self._abandon()
+                if len(self._watching) == 1:
+                    self._number = None
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="commit-listener", daemon=True)
+                self._thread.start()
+            self._state.notify_all()
+
+    def unwatch(self, transaction_id: str, tell: Callable[[str], None]) -> None:
+        """End what `watch` began."""
+        with self._state:
+            watchers = self._watching.get(transaction_id, [])
+            if tell in watchers:
+                watchers.remove(tell)
+            if not watchers:
+                self._watching.pop(transaction_id, None)
+
+    def wait_live(self, deadline: float) -> bool:
+        """Wait until a peer has answered on the current stream, which is then certain to tell of every later block.
+        False where none did before `deadline`. A peer that stays silent is given up for the next one."""
+        with self._state:
+            while self._heard is None:
+                now = time.monotonic()
+                if now >= deadline or self._closed:
+                    return False
+                silent = self._called.seconds_ago()
+                if self._call is not None and silent >= self._timing.connect:
+                    self._abandon()
+                    silent = 0.0
+                self._state.wait(min(deadline - now, max(0.01, self._timing.connect - silent)))
+            return True
+
+    def suspect(self) -> None:
+        """Make the stream anew at the next peer: the ledger had a verdict of which this one did not tell."""
+        with self._state:
+            self._abandon()
+
+    def close(self) -> None:
+        """End the stream and its thread."""
+        with self._state:
+            self._closed = True
+            self._abandon()
+            self._state.notify_all()
+
+    def _abandon(self) -> None:
+        self._peers[self._peer].renew()
+        call, self._call, self._heard = self._call, None, None
+        if call is not None:
+            end(call)
+
+    def _run(self) -> None:
+        failures = 0
+        while True:
+            with self._state:
+                # A stream that broke is made anew at once only while someone needs it.
+                while not self._watching and not self._closed:
+                    self._state.wait()
+                if self._closed or self._identity is None:
+                    return
+                if failures:
+                    self._state.wait(min(1.0, 0.05 * 2**failures))
+                peer = self._peers[self._peer]
+                start = messages.seek(self._identity, self._channel, self._number)
+                self._called = Instant()
+                self._call = call = peer.stream(messages.DELIVER_FILTERED, start)
+            heard = self._read(call)
+            with self._state:
+                if self._call is call:
+                    self._call = self._heard = None
+                self._peer = (self._peer + 1) % len(self._peers)
+                failures = 0 if heard else failures + 1
+                # Nobody missed anything, or each peer lags behind the last block seen and would stay silent.
+                if not self._watching or failures >= len(self._peers):
+                    self._number = None
+
+    def _read(self, call: object) -> bool:
+        heard = False
+        for data in iterate(call):
+            try:
+                block = messages.read_delivery(data)
+            except messages.Unreadable:
+                break
+            if isinstance(block, str):
+                logger.warning("A peer ended the block stream", extra={"status": block})
+                break
+            heard = True
+            self._tell(block, call)
+        end(call)
+        return heard
+
+    def _tell(self, block: messages.Block, call: object) -> None:
+        with self._state:
+            if self._call is not call:
+                return
+            first = self._heard is None
+            self._heard = Instant()
+            self._number = block.number
+            if first:
+                self._state.notify_all()
+            told = [(tell, code) for tx, code in block.codes.items() for tell in self._watching.get(tx, ())]
+        for tell, code in told:
+            tell(code)

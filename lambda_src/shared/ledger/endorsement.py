@@ -1,0 +1,147 @@
+"""Endorsement: asks all peers at once and compares what they answer."""
+
+import queue
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from . import messages
+from .network import Timing
+from .transport import CallFailed, Connection
+
+
+@dataclass(kw_only=True)
+class Endorsements:
+    """What the peers answered to one proposal.
+
+    `matching`: enough endorsements that agree, or empty. `disagree`: peers endorsed different results. `duplicate`: a
+    peer knows the transaction id from its ledger. `refused_at`: where the chaincode ran and refused. `refusal`: its
+    status and text, for the log. `failures`: peers that gave no verdict of the chaincode, for the log.
+    `denied`: a peer refused the proposal itself, for instance its creator. `silent_at`: peers that did not answer.
+    """
+
+    matching: list[messages.Answer] = field(default_factory=list)
+    disagree: bool = False
+    duplicate: bool = False
+    denied: bool = False
+    refused_at: list[Connection] = field(default_factory=list)
+    silent_at: list[Connection] = field(default_factory=list)
+    refusal: str = ""
+    failures: list[str] = field(default_factory=list)
+
+
+def endorse(
+    proposal: messages.Proposal,
+    peers: Sequence[Connection],
+    *,
+    required: int,
+    timing: Timing,
+    deadline: float,
+    on_silence: Callable[[Sequence[Connection]], None] = lambda peers: None,
+) -> Endorsements:
+    """Ask `peers` for endorsements until `required` agree, all have answered, or `deadline` (monotonic) has come.
+
+    Enough endorsements in hand, the others are waited for only `timing.agreement` seconds, and those that let us wait
+    before not at all, so that a peer that is down does not slow every call. After `timing.silence` without enough
+    answers the proposal is sent again over new connections, for a connection may be dead without notice, and
+    `on_silence` is called, which may raise to end it all.
+    """
+    answers: queue.SimpleQueue[tuple[Connection, bytes | CallFailed]] = queue.SimpleQueue()
+    began = time.monotonic()
+
+    def ask(peer: Connection) -> None:
+        peer.start(
+            messages.PROCESS_PROPOSAL,
+            proposal.signed,
+            deadline - time.monotonic(),
+            lambda answer: answers.put((peer, answer)),
+        )
+
+    waiting = dict.fromkeys(peers, 1)
+    for peer in peers:
+        ask(peer)
+    outcome = Endorsements()
+    endorsed: list[messages.Answer] = []
+    agreement_ends: float | None = None
+    silence_noticed = False
+    while waiting:
+        now = time.monotonic()
+        limit = deadline
+        if len(endorsed) >= required:
+            agreement_ends = agreement_ends or now + timing.agreement
+            limit = min(limit, agreement_ends)
+            if all(peer.slow for peer in waiting):
+                limit = now
+        elif not silence_noticed:
+            limit = min(limit, began + timing.silence)
+        try:
+            peer, answer = answers.get(timeout=limit - now) if limit > now else answers.get_nowait()
+        except queue.Empty:
+            if len(endorsed) < required and not silence_noticed and time.monotonic() < deadline:
+                silence_noticed = True
+                for peer in waiting:
+                    peer.renew()
+                    waiting[peer] += 1
+                    ask(peer)
+                on_silence(list(waiting))
+                continue
+            break
+        if peer not in waiting:
+            continue
+        waiting[peer] -= 1
+        if isinstance(answer, CallFailed) and waiting[peer]:
+            continue
+        del waiting[peer]
+        peer.slow = False
+        _sort(peer, answer, outcome, endorsed)
+        if outcome.duplicate:
+            return outcome
+    for peer in waiting:
+        peer.slow = True
+        outcome.silent_at.append(peer)
+        outcome.failures.append(f"{peer.address}: silent")
+    outcome.disagree = len({answer.payload for answer in endorsed}) > 1
+    if not outcome.disagree and len(endorsed) >= required:
+        outcome.matching = endorsed
+    return outcome
+
+
+def _sort(peer: Connection, data: bytes | CallFailed, outcome: Endorsements, endorsed: list[messages.Answer]) -> None:
+    if isinstance(data, CallFailed):
+        outcome.failures.append(str(data)[:300])
+        if data.code == "UNKNOWN" and "duplicate transaction found" in data.details:
+            outcome.duplicate = True
+        elif data.code == "UNKNOWN":
+            outcome.denied = True
+        elif data.code == "DEADLINE_EXCEEDED":
+            outcome.silent_at.append(peer)
+        return
+    try:
+        answer = messages.read_answer(data)
+    except messages.Unreadable as error:
+        outcome.failures.append(f"{peer.address}: {error}")
+        return
+    if answer.endorsed and answer.status < 400:
+        endorsed.append(answer)
+    elif chaincode_ran(answer):
+        outcome.refused_at.append(peer)
+        outcome.refusal = f"{peer.address}: {answer.status}: {answer.message}"[:500]
+    else:
+        if "timeout expired while executing" in answer.message:
+            outcome.silent_at.append(peer)
+        outcome.failures.append(f"{peer.address}: {answer.status}: {answer.message}"[:300])
+
+
+def chaincode_ran(answer: messages.Answer) -> bool:
+    """Whether a status of 400 or more is the chaincode's own refusal, not the peer's word that it could not run it.
+
+    The peer's own words are the same in Fabric 2.2, 2.5 and 3.1 (core/endorser and core/chaincode); taking one for the
+    other changes which certain error is raised, never whether it is certain.
+    """
+    could_not_run = (
+        "failed to execute transaction",
+        "make sure the chaincode",
+        "channel '",
+        "could not launch chaincode",
+    )
+    return not any(words in answer.message for words in could_not_run)

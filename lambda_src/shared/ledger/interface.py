@@ -1,0 +1,98 @@
+"""What the rest of the product sees of a ledger. Another transport or message set can stand in behind it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from .. import errors
+from ..identities import Identity
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """A chaincode function and its text arguments."""
+
+    function: str
+    arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CreatedRecord:
+    """How to recognise the record that a create call writes.
+
+    `read` returns the record under the same identifier as a JSON object. It is this submission's where all of
+    `required` and those of `where_present` that it holds are equal; nobody's known where `required` is empty.
+    `already_exists` makes the error that says that the record is another's.
+    """
+
+    read: Call
+    required: Mapping[str, str]
+    where_present: Mapping[str, str] = field(default_factory=dict)
+    already_exists: Callable[[str], errors.OffchainError] = errors.RecordAlreadyExists
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submit:
+    """One transaction to submit, with all that makes a repeated attempt the same one.
+
+    `nonces`: 24 bytes each; the first one is used, the next only after a conflict that needs a new transaction. Where
+    there are none, the ledger is only asked about `earlier_transaction_ids` and the record.
+    `first_attempt`: no earlier attempt of this submission can have reached an orderer. Only then is a failure to
+    endorse or to order certain.
+    `earlier_transaction_ids`: ids under which earlier attempts may have ordered it, besides those of `nonces`.
+    `created_record`: for a create call, how to recognise its record; decides what "already exists" means.
+    """
+
+    call: Call
+    nonces: Sequence[bytes]
+    first_attempt: bool
+    earlier_transaction_ids: Sequence[str] = ()
+    created_record: CreatedRecord | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Committed:
+    """The transaction is on the ledger as VALID. `transaction_id` is 64 hex digits, or empty where the record is this
+    submission's but none of the ids known for it is on the ledger. `result` is what the chaincode returned, or empty
+    where another attempt committed it."""
+
+    transaction_id: str
+    result: bytes = b""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundTransaction:
+    """A transaction on the ledger. `code` is Fabric's name of its validation code, such as VALID."""
+
+    transaction_id: str
+    code: str
+    chaincode: str
+    function: str
+    arguments: tuple[bytes, ...]
+
+
+class Ledger(Protocol):
+    """A channel and a chaincode. Each `deadline` is a `time.monotonic()` value by which the method has returned."""
+
+    def submit(self, identity: Identity, request: Submit, *, deadline: float) -> Committed:
+        """Endorse, order and wait for the verdict.
+
+        Raises, all from `shared.errors`: ChaincodeRejected, RecordAlreadyExists, EndorsementFailed,
+        TransactionInvalid, LedgerUnavailable and IdempotencyKeyReused, which are certain; OutcomeUnknown with the
+        transaction id, which is not.
+        """
+        ...
+
+    def evaluate(self, identity: Identity, call: Call, *, deadline: float) -> bytes:
+        """Run `call` at one peer and return its result; nothing is ordered. Raises ChaincodeRejected,
+        EndorsementFailed or LedgerUnavailable."""
+        ...
+
+    def find(self, identity: Identity, transaction_id: str, *, deadline: float) -> FoundTransaction | None:
+        """The transaction as the ledger has it, or None where the peers that answered do not have it: it may still
+        commit later. Raises LedgerUnavailable where no peer answered."""
+        ...
+
+    def close(self) -> None:
+        """Close the connections. The ledger cannot be used afterwards."""
+        ...

@@ -1,0 +1,279 @@
+"""Builds, signs and reads Fabric's messages. The only module that imports hfc; nothing outside it sees a protobuf.
+
+Of hfc this uses the messages (`hfc.protos`), the builders (`hfc.util.utils`, `hfc.protos.utils`) and the crypto suite
+(`hfc.util.crypto`). Never `hfc.fabric`, whose client loses commit events and needs dead packages. Text is encoded as
+UTF-8 here, since hfc's own conversion is latin-1.
+"""
+
+import importlib.util
+import os
+import sys
+import time
+import types
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from ..identities import Identity
+from ..submission import creator as serialized_creator
+from ..submission import transaction_id as compute_transaction_id
+from .interface import Call, FoundTransaction
+
+# hfc's generated modules are older than protobuf's C implementation accepts.
+os.environ["PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"] = "python"
+if importlib.util.find_spec("hkdf") is None:
+    # hfc.util.crypto imports it for an encryption that Fabric's protocol does not use; PyPI has it only as source, which
+    # a bundle made of wheels alone leaves out.
+    sys.modules["hkdf"] = types.ModuleType("hkdf")
+    sys.modules["hkdf"].Hkdf = None  # type: ignore[attr-defined]
+
+from google.protobuf.message import DecodeError  # noqa: E402
+from google.protobuf.timestamp_pb2 import Timestamp  # noqa: E402
+from hfc.protos import utils as protos_utils  # noqa: E402
+from hfc.protos.common import common_pb2  # noqa: E402
+from hfc.protos.orderer import ab_pb2  # noqa: E402
+from hfc.protos.peer import (  # noqa: E402
+    chaincode_pb2,
+    events_pb2,
+    proposal_pb2,
+    proposal_response_pb2,
+    transaction_pb2,
+)
+from hfc.util import utils as hfc_utils  # noqa: E402
+from hfc.util.crypto.crypto import ecies  # noqa: E402
+
+PROCESS_PROPOSAL = "/protos.Endorser/ProcessProposal"
+DELIVER_FILTERED = "/protos.Deliver/DeliverFiltered"
+BROADCAST = "/orderer.AtomicBroadcast/Broadcast"
+
+_LAST_BLOCK = 2**64 - 1
+
+
+class Unreadable(Exception):
+    """A node answered with bytes that are not the message they should be."""
+
+
+class Signer:
+    """Signs as one identity. Raises ValueError where the key is not a PEM key on a curve that Fabric knows."""
+
+    def __init__(self, identity: Identity) -> None:
+        key = load_pem_private_key(identity.private_key.encode(), password=None)
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise ValueError("the private key of a Fabric identity must be an elliptic curve key")
+        self.creator = serialized_creator(identity.msp_id, identity.certificate)
+        self._key = key
+        self._suite = ecies(security_level=key.curve.key_size)
+        # Fabric hashes with SHA-256 whatever the curve (getHashOpt in fabric/msp); hfc would take SHA-384 for P-384.
+        self._suite.sign_hash_algorithm = hashes.SHA256()
+
+    def sign(self, message: bytes) -> bytes:
+        """An ECDSA signature in DER, its S in the lower half of the order as Fabric demands."""
+        signature: bytes = self._suite.sign(self._key, message)
+        return signature
+
+
+@lru_cache(maxsize=16)
+def signer(identity: Identity) -> Signer:
+    """The signer of `identity`, its key parsed once."""
+    return Signer(identity)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """A proposal ready to be sent: `signed` are the bytes for the peers; `parts` stay within this module."""
+
+    transaction_id: str
+    signed: bytes
+    parts: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A peer's answer to a proposal.
+
+    `status` is the chaincode's, or 500 from the peer itself; `payload` are the bytes that the peer signed and that all
+    peers must agree on; `endorsed` says whether there is a signature.
+    """
+
+    status: int
+    message: str
+    result: bytes
+    payload: bytes
+    endorsed: bool
+    endorsement: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """A filtered block: its number, and the validation code's name by transaction id."""
+
+    number: int
+    codes: dict[str, str]
+
+
+def propose(identity: Identity, channel: str, chaincode: str, call: Call, nonce: bytes) -> Proposal:
+    """Build and sign the proposal of `call`. `nonce` and the identity decide the transaction id."""
+    signing = signer(identity)
+    transaction_id = compute_transaction_id(nonce, signing.creator)
+
+    extension = proposal_pb2.ChaincodeHeaderExtension()
+    extension.chaincode_id.name = chaincode
+    header = hfc_utils.build_header(
+        signing.creator,
+        hfc_utils.build_channel_header(
+            common_pb2.ENDORSER_TRANSACTION,
+            transaction_id,
+            channel,
+            _now(),
+            extension=extension.SerializeToString(),
+        ),
+        nonce,
+    )
+
+    invocation = chaincode_pb2.ChaincodeInvocationSpec()
+    invocation.chaincode_spec.type = chaincode_pb2.ChaincodeSpec.GOLANG
+    invocation.chaincode_spec.chaincode_id.name = chaincode
+    invocation.chaincode_spec.input.args.extend([call.function.encode(), *(a.encode() for a in call.arguments)])
+    proposal = hfc_utils.build_cc_proposal(invocation, header, None)
+    signed = hfc_utils.sign_proposal(signing, proposal)
+    return Proposal(transaction_id=transaction_id, signed=signed.SerializeToString(), parts=(signing, header, proposal))
+
+
+def read_answer(data: bytes) -> Answer:
+    """Read a ProposalResponse. Raises Unreadable."""
+    response = _parse(proposal_response_pb2.ProposalResponse, data)
+    return Answer(
+        status=response.response.status,
+        message=response.response.message,
+        result=response.response.payload,
+        payload=response.payload,
+        endorsed=bool(response.endorsement.signature),
+        endorsement=response.endorsement,
+    )
+
+
+def assemble(proposal: Proposal, answers: Sequence[Answer]) -> bytes:
+    """The signed envelope of a proposal and its matching endorsements, as bytes for an orderer."""
+    signing, header, message = proposal.parts
+
+    class Request:
+        def __init__(self) -> None:
+            self.header, self.proposal, self.responses = header, message, answers
+
+    payload = protos_utils.create_tx_payload([answer.endorsement for answer in answers], Request())
+    envelope: bytes = hfc_utils.sign_tran_payload(signing, payload).SerializeToString()
+    return envelope
+
+
+def read_broadcast_answer(data: bytes) -> tuple[str, str]:
+    """Read a BroadcastResponse: the status's name, such as SUCCESS or SERVICE_UNAVAILABLE, and the orderer's text."""
+    response = _parse(ab_pb2.BroadcastResponse, data)
+    return _status_name(response.status), response.info
+
+
+def seek(identity: Identity, channel: str, start: int | None) -> bytes:
+    """The signed envelope that asks a peer for all filtered blocks from `start` on, or from its newest block on."""
+    signing = signer(identity)
+    nonce = os.urandom(24)
+    header = hfc_utils.build_header(
+        signing.creator,
+        hfc_utils.build_channel_header(
+            common_pb2.DELIVER_SEEK_INFO, compute_transaction_id(nonce, signing.creator), channel, _now()
+        ),
+        nonce,
+    )
+    payload = protos_utils.create_seek_payload(header, protos_utils.create_seek_info(start, _LAST_BLOCK))
+    envelope: bytes = hfc_utils.sign_tran_payload(signing, payload).SerializeToString()
+    return envelope
+
+
+def read_delivery(data: bytes) -> Block | str:
+    """Read a DeliverResponse: a block, or the name of the status with which the peer ends the stream."""
+    response = _parse(events_pb2.DeliverResponse, data)
+    if response.WhichOneof("Type") != "filtered_block":
+        return _status_name(response.status)
+    block = response.filtered_block
+    return Block(
+        number=block.number, codes=_codes((t.txid, t.tx_validation_code) for t in block.filtered_transactions if t.txid)
+    )
+
+
+def read_processed_transaction(data: bytes) -> FoundTransaction:
+    """Read qscc's answer to GetTransactionByID. Raises Unreadable."""
+    processed = _parse(transaction_pb2.ProcessedTransaction, data)
+    payload = _parse(common_pb2.Payload, processed.transactionEnvelope.payload)
+    header = _parse(common_pb2.ChannelHeader, payload.header.channel_header)
+    arguments: list[bytes] = []
+    chaincode = ""
+    actions = _parse(transaction_pb2.Transaction, payload.data).actions
+    if actions:
+        action = _parse(transaction_pb2.ChaincodeActionPayload, actions[0].payload)
+        proposal = _parse(proposal_pb2.ChaincodeProposalPayload, action.chaincode_proposal_payload)
+        specification = _parse(chaincode_pb2.ChaincodeInvocationSpec, proposal.input).chaincode_spec
+        chaincode = specification.chaincode_id.name
+        arguments = list(specification.input.args)
+    return FoundTransaction(
+        transaction_id=header.tx_id,
+        code=_code_name(processed.validationCode),
+        chaincode=chaincode,
+        function=arguments[0].decode(errors="replace") if arguments else "",
+        arguments=tuple(arguments[1:]),
+    )
+
+
+def read_block_codes(data: bytes) -> dict[str, str]:
+    """Read qscc's answer to GetBlockByTxID: the validation code's name by transaction id. Raises Unreadable."""
+    block = _parse(common_pb2.Block, data)
+    codes = block.metadata.metadata[common_pb2.TRANSACTIONS_FILTER]
+    found = []
+    for index, envelope in enumerate(block.data.data):
+        payload = _parse(common_pb2.Payload, _parse(common_pb2.Envelope, envelope).payload)
+        found.append((_parse(common_pb2.ChannelHeader, payload.header.channel_header).tx_id, codes[index]))
+    return _codes(found)
+
+
+def _codes(pairs: Any) -> dict[str, str]:
+    """One code a transaction id. Fabric lets an id that failed its checks come again, and be VALID, in the same block
+    (markTXIdDuplicates in fabric/core/committer counts only ids that passed), so that VALID outweighs all others."""
+    codes: dict[str, str] = {}
+    for transaction_id, number in pairs:
+        code = _code_name(number)
+        if code == "VALID" or codes.get(transaction_id) in (None, "DUPLICATE_TXID"):
+            codes[transaction_id] = code
+    return codes
+
+
+def _code_name(number: int) -> str:
+    try:
+        name: str = transaction_pb2.TxValidationCode.Name(number)
+    except ValueError:
+        return f"CODE_{number}"
+    return name
+
+
+def _status_name(number: int) -> str:
+    try:
+        name: str = common_pb2.Status.Name(number)
+    except ValueError:
+        return f"STATUS_{number}"
+    return name
+
+
+def _parse(message_type: Any, data: bytes) -> Any:
+    message = message_type()
+    try:
+        message.ParseFromString(data)
+    except DecodeError as error:
+        raise Unreadable(f"not a {message_type.__name__}") from error
+    return message
+
+
+def _now() -> Any:
+    timestamp = Timestamp()
+    timestamp.FromNanoseconds(time.time_ns())
+    return timestamp

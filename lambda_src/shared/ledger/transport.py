@@ -1,0 +1,200 @@
+"""gRPC connections to peers and orderers: made on first use, kept, and made anew when they break or may have broken."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+
+from .network import Endpoint, Timing
+
+
+class CallFailed(Exception):
+    """A call without an answer.
+
+    `code` is gRPC's, by name. `unsent` is True only where the node cannot have received the request: there was no
+    connection to send it on.
+    """
+
+    def __init__(self, address: str, code: str, details: str, *, unsent: bool) -> None:
+        super().__init__(f"{address}: {code}: {details}")
+        self.code = code
+        self.details = details
+        self.unsent = unsent
+
+
+class Connection:
+    """One gRPC channel to one node. Requests and answers are bytes. Safe for use by several threads."""
+
+    def __init__(self, endpoint: Endpoint, tls_roots: str, timing: Timing) -> None:
+        self.address = endpoint.address
+        self._endpoint = endpoint
+        self._credentials = grpc.ssl_channel_credentials(tls_roots.encode())
+        self._timing = timing
+        self._lock = threading.Lock()
+        self._channel: Any = None
+        self._connected: Any = None
+        self._calls: dict[str, Any] = {}
+        self._used = Instant()
+        self.slow = False
+        """Set by who waited in vain for this node, until it answers again."""
+
+    def call(self, method: str, request: bytes, timeout: float, *, repeatable: bool = True) -> bytes:
+        """Send `request` and return the answer. A `repeatable` request is sent once more over a new connection where
+        the node was unavailable: that is how a restart since the last call shows. Raises CallFailed."""
+        deadline = time.monotonic() + timeout
+        done = threading.Event()
+        outcome: list[bytes | CallFailed] = []
+
+        def finish(answer: bytes | CallFailed) -> None:
+            outcome.append(answer)
+            done.set()
+
+        self.start(method, request, timeout, finish, repeatable=repeatable)
+        # gRPC keeps the deadline; the allowance is for its own thread to say so.
+        if not done.wait(max(0.0, deadline - time.monotonic()) + 1.0):
+            raise CallFailed(self.address, "DEADLINE_EXCEEDED", "no answer and no error", unsent=False)
+        if isinstance(outcome[0], CallFailed):
+            raise outcome[0]
+        return outcome[0]
+
+    def start(
+        self,
+        method: str,
+        request: bytes,
+        timeout: float,
+        finish: Callable[[bytes | CallFailed], None],
+        *,
+        repeatable: bool = True,
+    ) -> None:
+        """As `call`, but `finish` receives the answer or the failure, in another thread."""
+        deadline = time.monotonic() + timeout
+        channel, multicallable = self._unary(method)
+
+        def done(future: Any) -> None:
+            failure = self._failure(future)
+            if failure is None:
+                self._used = Instant()
+                self.slow = False
+                finish(future.result())
+                return
+            if failure.code in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
+                self.renew(channel)
+                if failure.code == "UNAVAILABLE" and repeatable and time.monotonic() < deadline:
+                    self.start(method, request, deadline - time.monotonic(), finish, repeatable=False)
+                    return
+            finish(failure)
+
+        try:
+            future = multicallable.future(request, timeout=max(0.001, timeout))
+        except ValueError as error:  # the channel was closed
+            finish(CallFailed(self.address, "CANCELLED", str(error), unsent=True))
+            return
+        future.add_done_callback(done)
+
+    def stream(self, method: str, request: bytes) -> Any:
+        """Send `request` and return the gRPC call: iterate over it for the answers as bytes, `cancel()` it to end it.
+        It has no deadline; whoever reads it must notice its silence. Iterating raises grpc.RpcError."""
+        return self._channel_now().unary_stream(method)(request)
+
+    def connect(self, timeout: float) -> bool:
+        """Whether there is, or was a moment ago, a connection with its TLS handshake done; waits `timeout` seconds at
+        most. Where there is none, nothing was sent to the node."""
+        channel = self._channel_now()
+        if self._connected is channel:
+            return True
+        ready = grpc.channel_ready_future(channel)
+        try:
+            ready.result(timeout=max(0.0, timeout))
+        except grpc.FutureTimeoutError:
+            self.renew(channel)
+            return False
+        finally:
+            ready.cancel()
+        self._connected = channel
+        return True
+
+    def renew(self, broken: Any = None) -> None:
+        """Use a new channel from now on; only if the current one is `broken`, where that is given. Calls under way on
+        the old one go on, and it is closed with the last of them."""
+        with self._lock:
+            if broken is None or self._channel is broken:
+                self._channel = self._connected = None
+
+    def close(self) -> None:
+        """Close the channel and end all calls on it."""
+        with self._lock:
+            channel, self._channel = self._channel, None
+            self._connected = None
+        if channel is not None:
+            channel.close()
+
+    def _unary(self, method: str) -> tuple[Any, Any]:
+        channel = self._channel_now()
+        with self._lock:
+            if self._channel is not channel:
+                return channel, channel.unary_unary(method)
+            if method not in self._calls:
+                self._calls[method] = channel.unary_unary(method)
+            return channel, self._calls[method]
+
+    def _channel_now(self) -> Any:
+        with self._lock:
+            if self._channel is None or self._used.seconds_ago() > self._timing.idle:
+                self._channel = self._make()
+                self._calls = {}
+                self._used = Instant()
+            return self._channel
+
+    def _make(self) -> Any:
+        milliseconds = int(self._timing.connect * 1000)
+        options: list[tuple[str, Any]] = [
+            # Otherwise a new channel would share the old one's connection.
+            ("grpc.use_local_subchannel_pool", 1),
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.max_reconnect_backoff_ms", 1000),
+            ("grpc.min_reconnect_backoff_ms", milliseconds),
+            # Fabric answers more frequent pings with too_many_pings.
+            ("grpc.keepalive_time_ms", 65_000),
+            ("grpc.keepalive_timeout_ms", 10_000),
+            ("grpc.max_receive_message_length", -1),
+            ("grpc.max_send_message_length", -1),
+        ]
+        if self._endpoint.tls_hostname:
+            options.append(("grpc.ssl_target_name_override", self._endpoint.tls_hostname))
+        return grpc.secure_channel(self._endpoint.address, self._credentials, options)
+
+    def _failure(self, future: Any) -> CallFailed | None:
+        code = future.code()
+        if code is grpc.StatusCode.OK:
+            return None
+        details = future.details() or ""
+        # gRPC's words for a call that failed since no connection could be made: it never got as far as being sent.
+        unsent = code is grpc.StatusCode.UNAVAILABLE and details.startswith(
+            ("failed to connect to all addresses", "DNS resolution failed")
+        )
+        return CallFailed(self.address, code.name, details, unsent=unsent)
+
+
+class Instant:
+    """A moment, measured on the clock that stands still and on the one that goes on while an environment is frozen."""
+
+    def __init__(self) -> None:
+        self._monotonic, self._wall = time.monotonic(), time.time()
+
+    def seconds_ago(self) -> float:
+        return max(time.monotonic() - self._monotonic, time.time() - self._wall)
+
+
+def end(call: Any) -> None:
+    """Cancel a stream, whatever its state."""
+    with contextlib.suppress(Exception):
+        call.cancel()
+
+
+def iterate(call: Any) -> Iterator[bytes]:
+    """The stream's answers until it ends, by whichever side and for whatever reason."""
+    with contextlib.suppress(grpc.RpcError):
+        yield from call
