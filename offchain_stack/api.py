@@ -94,7 +94,7 @@ class DonorApi(Construct):
       the account has one.
 
     Access logs hold ids, codes and times; no body, no header. Exposes `rest_api`, `resource`, `method`, `role`,
-    `model`, and for an API of its own `access_log_group` and `gateway_responses`.
+    `model`, and for an API of its own `url`, `access_log_group` and `gateway_responses`.
     """
 
     def __init__(
@@ -116,9 +116,12 @@ class DonorApi(Construct):
         self._record_type = record_type
         self.access_log_group: logs.LogGroup | None = None
         self.gateway_responses: list[apigateway.GatewayResponse] = []
-        self.rest_api: apigateway.IRestApi = rest_api or self._make_api(
-            throttling_rate_limit, throttling_burst_limit, cloud_watch_role, log_retention
-        )
+        own_api = None
+        if rest_api is None:
+            rest_api = own_api = self._make_api(
+                throttling_rate_limit, throttling_burst_limit, cloud_watch_role, log_retention
+            )
+        self.rest_api: apigateway.IRestApi = rest_api
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("apigateway.amazonaws.com"))
         state_machine.grant_start_sync_execution(self.role)
         self.model = apigateway.Model(
@@ -144,6 +147,9 @@ class DonorApi(Construct):
                 for status in sorted({200, 500, *(answer.status for answer in answers(record_type).values())})
             ],
         )
+
+        self.url = own_api.url_for_path(self.resource.path) if own_api else None
+        """Where to POST; None on an API that was handed in."""
 
     def grant_create(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let `grantee` call `POST` on the resource, where the method's authorization is IAM."""

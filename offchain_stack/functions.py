@@ -64,7 +64,7 @@ def bundle(function: str, output: Path, *, exclude: Sequence[str] = ()) -> None:
         reason = result.stderr.strip().splitlines()[-1:] or ["no output"]
         raise PackagingError(
             f"packages of {function}: pip failed ({reason[0]}). Mend: install pip into {sys.executable} "
-            "(python -m ensurepip), reach PyPI or a mirror (PIP_INDEX_URL), and lock again (make lock) if a hash differs."
+            "(python -m ensurepip), reach PyPI or a mirror (PIP_INDEX_URL), and if a hash differs, make lock."
         )
     _strip(output)
     for path in _sources(function, exclude):

@@ -95,6 +95,6 @@ class OffChainStack(cdk.Stack):
             throttling_rate_limit=settings.throttling_rate_limit,
             throttling_burst_limit=settings.throttling_burst_limit,
         )
-        cdk.CfnOutput(self, "ApiUrl", value=self.api.rest_api.url_for_path(self.api.resource.path))
+        cdk.CfnOutput(self, "ApiUrl", value=str(self.api.url))
         cdk.CfnOutput(self, "BucketName", value=self.store.bucket.bucket_name)
         cdk.CfnOutput(self, "StateMachineArn", value=self.workflow.state_machine.state_machine_arn)
