@@ -9,6 +9,7 @@ from hfc.protos.ledger.rwset import rwset_pb2
 from hfc.protos.ledger.rwset.kvrwset import kv_rwset_pb2
 
 from sandbox.fabric.ledger import HistoryEntry, State
+from sandbox.fabric.messages import serialized
 
 
 class ChaincodeError(Exception):
@@ -84,7 +85,7 @@ class Stub:
         result = rwset_pb2.TxReadWriteSet(data_model=rwset_pb2.TxReadWriteSet.KV)
         if kv.ByteSize():
             result.ns_rwset.append(rwset_pb2.NsReadWriteSet(namespace=self._namespace, rwset=kv.SerializeToString()))
-        return result.SerializeToString()
+        return serialized(result)
 
 
 class Chaincode(Protocol):

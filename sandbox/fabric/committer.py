@@ -10,13 +10,16 @@ from hfc.protos.peer import proposal_pb2
 
 from sandbox.fabric.ledger import CommittedBlock, Ledger, Version
 from sandbox.fabric.messages import (
+    CONFIG,
+    CONFIG_UPDATE,
+    ENDORSER_TRANSACTION,
     INVALID_CHAINCODE,
     Block,
-    HeaderType,
     Malformed,
     Transaction,
     ValidationCode,
     parse,
+    serialized,
     transaction_id,
 )
 from sandbox.fabric.msp import Membership, NotAMember
@@ -48,7 +51,7 @@ class Rules:
         written: set[tuple[str, str]] = set()
         updates: list[tuple[str, str, bytes | None, Version, Transaction]] = []
         for position, transaction in enumerate(block.transactions):
-            if codes[position] != VALID or transaction.type != HeaderType.Value("ENDORSER_TRANSACTION"):
+            if codes[position] != VALID or transaction.type != ENDORSER_TRANSACTION:
                 continue
             codes[position] = _conflict(transaction, ledger, updates, written)
             if codes[position] != VALID:
@@ -63,14 +66,17 @@ class Rules:
         verdicts = bytes(codes)
         previous = ledger.blocks[-1].commit_hash if ledger.blocks else b""
         content = repr([(ns, key, value, version) for ns, key, value, version, _ in updates]).encode()
-        commit_hash = hashlib.sha256(verdicts + content + previous).digest()
+        commit_hash = b""
+        if block.number:
+            digest = hashlib.sha256(verdicts + content + previous).digest()
+            commit_hash = serialized(common_pb2.Metadata(value=digest))
         ledger.commit(CommittedBlock(block, verdicts, commit_hash))
 
     def _code(self, transaction: Transaction, ledger: Ledger) -> int:
         # What does not depend on the ledger is the same at every peer, so it is found once.
         if transaction.form_code is None:
             transaction.form_code = self._form(transaction)
-        if transaction.form_code != VALID or transaction.type != HeaderType.Value("ENDORSER_TRANSACTION"):
+        if transaction.form_code != VALID or transaction.type != ENDORSER_TRANSACTION:
             return transaction.form_code
         if ledger.find(transaction.tx_id):
             return _CODE["DUPLICATE_TXID"]
@@ -84,10 +90,9 @@ class Rules:
             signature_header = transaction.signature_header
         except Malformed:
             return _CODE["BAD_COMMON_HEADER"]
-        known = ("ENDORSER_TRANSACTION", "CONFIG_UPDATE", "CONFIG")
-        if header.type not in [HeaderType.Value(name) for name in known] or header.epoch != 0:
+        if header.type not in (ENDORSER_TRANSACTION, CONFIG_UPDATE, CONFIG) or header.epoch != 0:
             return _CODE["BAD_COMMON_HEADER"]
-        if header.type == HeaderType.Value("CONFIG"):
+        if header.type == CONFIG:
             return VALID  # only the first block carries one; its like is not taken by the orderers
         if not signature_header.nonce or not signature_header.creator:
             return _CODE["BAD_COMMON_HEADER"]
@@ -97,7 +102,7 @@ class Rules:
             return _CODE["BAD_CREATOR_SIGNATURE"]
         if not creator.signed(transaction.payload, transaction.signature):
             return _CODE["BAD_CREATOR_SIGNATURE"]
-        if header.type != HeaderType.Value("ENDORSER_TRANSACTION"):
+        if header.type != ENDORSER_TRANSACTION:
             return _CODE["UNSUPPORTED_TX_PAYLOAD"]
         if header.tx_id != transaction_id(signature_header.nonce, signature_header.creator):
             return _CODE["BAD_PROPOSAL_TXID"]

@@ -7,11 +7,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import grpc
-from hfc.protos.common import common_pb2
 from hfc.protos.orderer import ab_pb2
 
 from sandbox.fabric.ledger import Chain
-from sandbox.fabric.messages import Malformed, Status, Transaction, parse
+from sandbox.fabric.messages import BAD_REQUEST, FORBIDDEN, NOT_FOUND, SUCCESS, Malformed, Transaction, parse
 from sandbox.fabric.msp import Membership, NotAMember, expired
 
 TIME_WINDOW_SECONDS = 15 * 60
@@ -43,7 +42,7 @@ async def deliver(
         if code is None:
             code = await _blocks(raw, channel=channel, membership=membership, readers=readers, chain=chain, send=send)
         await context.write(status(code))
-        if code != Status.Value("SUCCESS"):
+        if code != SUCCESS:
             return
 
 
@@ -60,28 +59,28 @@ async def _blocks(
         request = Transaction(raw)
         creator = request.signature_header.creator
     except Malformed:
-        return common_pb2.BAD_REQUEST
+        return BAD_REQUEST
     header = request.channel_header
     if not header.HasField("timestamp"):
-        return common_pb2.BAD_REQUEST
+        return BAD_REQUEST
     if abs(time.time() - header.timestamp.seconds - header.timestamp.nanos / 1e9) > TIME_WINDOW_SECONDS:
-        return common_pb2.BAD_REQUEST
+        return BAD_REQUEST
     if header.channel_id != channel:
-        return common_pb2.NOT_FOUND
+        return NOT_FOUND
     try:
         seek = parse(ab_pb2.SeekInfo, request.data)
     except Malformed:
-        return common_pb2.BAD_REQUEST
+        return BAD_REQUEST
     if expired(creator):
-        return common_pb2.FORBIDDEN
+        return FORBIDDEN
     try:
         member = membership.member(creator)
     except NotAMember:
-        return common_pb2.FORBIDDEN
+        return FORBIDDEN
     if not readers(member.msp_id, member.role) or not member.signed(request.payload, request.signature):
-        return common_pb2.FORBIDDEN
+        return FORBIDDEN
     if not seek.HasField("start") or not seek.HasField("stop"):
-        return common_pb2.BAD_REQUEST
+        return BAD_REQUEST
 
     start, stop = seek.start.WhichOneof("Type"), seek.stop.WhichOneof("Type")
     there = True
@@ -101,18 +100,18 @@ async def _blocks(
     elif stop == "specified":
         last = seek.stop.specified.number
         if last < number:
-            return common_pb2.BAD_REQUEST
+            return BAD_REQUEST
     while True:
         if seek.behavior == ab_pb2.SeekInfo.FAIL_IF_NOT_READY and number > chain.height - 1:
-            return common_pb2.NOT_FOUND
+            return NOT_FOUND
         if not there:
-            return common_pb2.NOT_FOUND
+            return NOT_FOUND
         block = await chain.wait_for(number)
         if expired(creator):
-            return common_pb2.FORBIDDEN
+            return FORBIDDEN
         code = await send(block)
         if code is not None:
             return code
         if number == last:
-            return common_pb2.SUCCESS
+            return SUCCESS
         number += 1

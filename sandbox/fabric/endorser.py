@@ -13,7 +13,17 @@ from hfc.protos.peer import chaincode_event_pb2, chaincode_pb2, proposal_pb2, pr
 from sandbox.fabric import qscc
 from sandbox.fabric.chaincode import Chaincode, ChaincodeError, NoAnswer, Stub
 from sandbox.fabric.faults import resolve
-from sandbox.fabric.messages import HeaderType, Malformed, Proposal, transaction_id
+from sandbox.fabric.messages import (
+    CONFIG,
+    ENDORSER_TRANSACTION,
+    HeaderType,
+    Malformed,
+    Proposal,
+    Unreadable,
+    parse,
+    serialized,
+    transaction_id,
+)
 from sandbox.fabric.msp import Identity, Member, Membership, NotAMember, expired
 
 if TYPE_CHECKING:
@@ -75,6 +85,9 @@ class Endorser:
             if expired(proposal.creator):
                 raise Malformed("proposal client identity expired")
             proposal.unpack()
+        except Unreadable as error:
+            await context.abort(grpc.StatusCode.INTERNAL, str(error))
+            raise
         except Malformed as error:
             await context.abort(grpc.StatusCode.UNKNOWN, str(error))
             raise
@@ -90,7 +103,7 @@ class Endorser:
 
     def _refusal(self, proposal: Proposal, peer: Peer) -> str | None:
         header = proposal.channel_header
-        if header.type not in (HeaderType.Value("ENDORSER_TRANSACTION"), HeaderType.Value("CONFIG")):
+        if header.type not in (ENDORSER_TRANSACTION, CONFIG):
             name = HeaderType.Name(header.type) if header.type in HeaderType.values() else str(header.type)
             return f"error validating proposal: invalid header type {name}"
         if header.epoch:
@@ -123,6 +136,10 @@ class Endorser:
             return _POLICY_REFUSES.format(channel=proposal.channel)
         return None
 
+    def reads(self, msp_id: str, role: str) -> bool:
+        """Whether the channel's Readers policy for applications admits this role."""
+        return msp_id == self._org and role in ("admin", "peer", "client")
+
     def _writes(self, member: Member) -> bool:
         return member.msp_id == self._org and member.role in ("client", "admin")
 
@@ -151,11 +168,17 @@ class Endorser:
         return answer
 
     def _query_ledger(self, proposal: Proposal, peer: Peer) -> bytes:
+        member = self._membership.member(proposal.creator)
+        reader = self.reads(member.msp_id, member.role)
         try:
-            payload = qscc.answer(proposal.args, peer.ledger, self._channel)
+            payload = qscc.answer(proposal.args, peer.ledger, self._channel, reader=reader)
         except qscc.QueryRefused as error:
-            return _response(500, str(error))
-        return self._sign(proposal, payload, results=b"", events=b"", version="syscc")
+            response = proposal_response_pb2.Response(status=500, message=str(error))
+        else:
+            response = proposal_response_pb2.Response(status=200, payload=payload)
+        if not proposal.channel:
+            return serialized(proposal_response_pb2.ProposalResponse(response=response))
+        return self._answer(proposal, response, results=b"", events=b"", version="syscc")
 
     async def _simulate(self, proposal: Proposal, chaincode: Chaincode, peer: Peer) -> bytes:
         status = await self._chaincode_fault(proposal, peer)
@@ -177,7 +200,8 @@ class Endorser:
             if self.shim == "2.4.2":
                 await self._time_out(proposal)
             if self.shim == "2.5.8":
-                return _response(500, "")
+                response = proposal_response_pb2.Response(status=500)
+                return self._answer(proposal, response, results=b"", events=b"", version=CHAINCODE_VERSION)
             text = f"error in simulation: transaction returned with failure: {error.kind}: {error}"
             raise _Failed(text) from error
         if self.diverges:
@@ -188,7 +212,8 @@ class Endorser:
             events = chaincode_event_pb2.ChaincodeEvent(
                 chaincode_id=proposal.chaincode, tx_id=proposal.tx_id, event_name=name, payload=content
             ).SerializeToString()
-        return self._sign(proposal, payload, results=stub.results(), events=events, version=CHAINCODE_VERSION)
+        response = proposal_response_pb2.Response(status=200, payload=payload)
+        return self._answer(proposal, response, results=stub.results(), events=events, version=CHAINCODE_VERSION)
 
     async def _chaincode_fault(self, proposal: Proposal, peer: Peer) -> int | None:
         if self._settings.down:
@@ -213,8 +238,8 @@ class Endorser:
         await asyncio.sleep(self.execute_timeout)
         raise _Failed(_not_sent(proposal, "timeout expired while executing transaction"))
 
-    def _sign(self, proposal: Proposal, payload: bytes, *, results: bytes, events: bytes, version: str) -> bytes:
-        response = proposal_response_pb2.Response(status=200, payload=payload)
+    def _answer(self, proposal: Proposal, response: Any, *, results: bytes, events: bytes, version: str) -> bytes:
+        """The proposal's response, endorsed unless its status is an error."""
         action = proposal_pb2.ChaincodeAction(
             results=results,
             events=events,
@@ -224,15 +249,19 @@ class Endorser:
         signed = proposal_response_pb2.ProposalResponsePayload(
             proposal_hash=proposal.hash, extension=action.SerializeToString()
         ).SerializeToString()
+        if response.status >= 500:
+            return serialized(proposal_response_pb2.ProposalResponse(response=response, payload=signed))
         endorser = self._identity.creator
-        return proposal_response_pb2.ProposalResponse(
-            version=1,
-            response=response,
-            payload=signed,
-            endorsement=proposal_response_pb2.Endorsement(
-                endorser=endorser, signature=self._identity.sign(signed + endorser)
-            ),
-        ).SerializeToString()
+        return serialized(
+            proposal_response_pb2.ProposalResponse(
+                version=1,
+                response=response,
+                payload=signed,
+                endorsement=proposal_response_pb2.Endorsement(
+                    endorser=endorser, signature=self._identity.sign(signed + endorser)
+                ),
+            )
+        )
 
 
 def _not_sent(proposal: Proposal, reason: str) -> str:
@@ -244,18 +273,19 @@ def _chaincode_down(proposal: Proposal) -> str:
     return (
         f"error in simulation: failed to execute transaction {proposal.tx_id}: could not launch chaincode {package}: "
         f"connection to {package} failed: error cannot create connection for {package}: error creating grpc connection "
-        "to 127.0.0.1:9: failed to create new connection: context deadline exceeded"
+        'to 127.0.0.1:9: failed to create new connection: connection error: desc = "transport: error while dialing: '
+        'dial tcp 127.0.0.1:9: connect: connection refused"'
     )
 
 
 def _msp_id(creator: bytes) -> str | None:
     try:
-        return identities_pb2.SerializedIdentity.FromString(creator).mspid
-    except Exception:  # the pure Python decoder raises several kinds
+        return str(parse(identities_pb2.SerializedIdentity, creator).mspid)
+    except Malformed:
         return None
 
 
 def _response(status: int, message: str) -> bytes:
-    return proposal_response_pb2.ProposalResponse(
-        response=proposal_response_pb2.Response(status=status, message=message)
-    ).SerializeToString()
+    return serialized(
+        proposal_response_pb2.ProposalResponse(response=proposal_response_pb2.Response(status=status, message=message))
+    )

@@ -107,5 +107,6 @@ class Ledger(Chain[CommittedBlock]):
     def commit(self, committed: CommittedBlock) -> None:
         """Indexes and appends a validated block; the state must have been written before."""
         for position, transaction in enumerate(committed.block.transactions):
-            self._index.setdefault(transaction.tx_id, (committed.block.number, position))
+            if transaction.tx_id:
+                self._index.setdefault(transaction.tx_id, (committed.block.number, position))
         self.append(committed)

@@ -14,7 +14,15 @@ from hfc.protos.ledger.rwset.kvrwset import kv_rwset_pb2
 from hfc.protos.peer import chaincode_event_pb2, chaincode_pb2, events_pb2, proposal_pb2, proposal_response_pb2
 from hfc.protos.peer import transaction_pb2 as transaction_messages
 
-Status = common_pb2.Status
+SUCCESS: int = common_pb2.SUCCESS
+BAD_REQUEST: int = common_pb2.BAD_REQUEST
+FORBIDDEN: int = common_pb2.FORBIDDEN
+NOT_FOUND: int = common_pb2.NOT_FOUND
+SERVICE_UNAVAILABLE: int = common_pb2.SERVICE_UNAVAILABLE
+ENDORSER_TRANSACTION: int = common_pb2.ENDORSER_TRANSACTION
+CONFIG: int = common_pb2.CONFIG
+CONFIG_UPDATE: int = common_pb2.CONFIG_UPDATE
+ORDERER_TRANSACTION: int = common_pb2.ORDERER_TRANSACTION
 HeaderType = common_pb2.HeaderType
 ValidationCode = transaction_messages.TxValidationCode
 INVALID_CHAINCODE = 25  # newer than hfc's messages; proto3 enumerations carry it all the same
@@ -22,6 +30,10 @@ INVALID_CHAINCODE = 25  # newer than hfc's messages; proto3 enumerations carry i
 
 class Malformed(Exception):
     """Bytes that are not the message they should be; the text is Fabric's."""
+
+
+class Unreadable(Malformed):
+    """The request itself is no message of its type, which a Go server answers before any handler sees it."""
 
 
 def parse(kind: type[Message], data: bytes, name: str | None = None) -> Any:
@@ -34,6 +46,12 @@ def parse(kind: type[Message], data: bytes, name: str | None = None) -> Any:
     return message
 
 
+def serialized(message: Message) -> bytes:
+    """The message's bytes."""
+    data: bytes = message.SerializeToString()
+    return data
+
+
 def transaction_id(nonce: bytes, creator: bytes) -> str:
     """Hex SHA-256 of nonce and creator: the only id Fabric accepts."""
     return hashlib.sha256(nonce + creator).hexdigest()
@@ -44,7 +62,10 @@ class Proposal:
 
     def __init__(self, raw: bytes) -> None:
         """Raises Malformed."""
-        signed = parse(proposal_pb2.SignedProposal, raw)
+        try:
+            signed = parse(proposal_pb2.SignedProposal, raw)
+        except Malformed as error:
+            raise Unreadable("grpc: error unmarshalling request: unexpected EOF") from error
         self.proposal_bytes: bytes = signed.proposal_bytes
         self.signature: bytes = signed.signature
         try:
@@ -151,9 +172,10 @@ class Transaction:
         try:
             payload = parse(proposal_pb2.ChaincodeProposalPayload, self.action_payload.chaincode_proposal_payload)
             spec = parse(chaincode_pb2.ChaincodeInvocationSpec, payload.input)
-            return spec.chaincode_spec.input.args[0].decode("utf-8", "replace")
+            function: bytes = spec.chaincode_spec.input.args[0]
         except (Malformed, IndexError):
             return ""
+        return function.decode("utf-8", "replace")
 
     @cached_property
     def filtered_actions(self) -> list[Any]:

@@ -6,6 +6,7 @@ import datetime
 import ipaddress
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Self
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -14,6 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hfc.protos.msp import identities_pb2
+
+from sandbox.fabric.messages import Malformed, parse, serialized
 
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 ROLES = ("client", "peer", "admin", "orderer")
@@ -41,9 +44,8 @@ class Identity:
     @cached_property
     def creator(self) -> bytes:
         """The serialized identity that goes into signature headers and endorsements."""
-        return identities_pb2.SerializedIdentity(
-            mspid=self.msp_id, id_bytes=self.certificate_pem.encode()
-        ).SerializeToString()
+        identity = identities_pb2.SerializedIdentity(mspid=self.msp_id, id_bytes=self.certificate_pem.encode())
+        return serialized(identity)
 
     @cached_property
     def _key(self) -> ec.EllipticCurvePrivateKey:
@@ -60,24 +62,39 @@ class Identity:
 class CertificateAuthority:
     """A root that issues identity certificates (role as organisational unit) and TLS server certificates."""
 
-    def __init__(self, name: str) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    def __init__(self, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
+        self.certificate = certificate
+        self._key = key
+        self.pem = certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+    @classmethod
+    def create(cls, name: str) -> Self:
+        """A new self-signed root."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         now = _now()
-        self.certificate = (
+        certificate = (
             x509.CertificateBuilder()
-            .subject_name(self._name)
-            .issuer_name(self._name)
-            .public_key(self._key.public_key())
+            .subject_name(subject)
+            .issuer_name(subject)
+            .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(days=1))
             .not_valid_after(now + datetime.timedelta(days=3650))
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(_key_usage(ca=True), critical=True)
-            .sign(self._key, hashes.SHA256())
+            .sign(key, hashes.SHA256())
         )
-        self.pem = self.certificate.public_bytes(serialization.Encoding.PEM).decode()
+        return cls(certificate, key)
+
+    @classmethod
+    def load(cls, certificate_pem: str, private_key_pem: str) -> Self:
+        """A root that exists already, both PEM text."""
+        key = serialization.load_pem_private_key(private_key_pem.encode(), None)
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise TypeError("the private key is not an elliptic curve key")
+        return cls(x509.load_pem_x509_certificate(certificate_pem.encode()), key)
 
     def issue(
         self,
@@ -93,17 +110,17 @@ class CertificateAuthority:
         names = [x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, role)] if role else []
         names.append(x509.NameAttribute(NameOID.COMMON_NAME, common_name))
         end = not_after or _now() + datetime.timedelta(days=365)
-        start = not_before or min(_now(), end) - datetime.timedelta(hours=1)
+        start = not_before or max(min(_now(), end) - datetime.timedelta(hours=1), self.certificate.not_valid_before_utc)
         builder = (
             x509.CertificateBuilder()
             .subject_name(x509.Name(names))
-            .issuer_name(self._name)
+            .issuer_name(self.certificate.subject)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(start)
             .not_valid_after(end)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
+            .add_extension(self._authority_key(), critical=False)
             .add_extension(_key_usage(ca=False), critical=True)
         )
         if server:
@@ -118,6 +135,10 @@ class CertificateAuthority:
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             ).decode(),
         )
+
+    def _authority_key(self) -> x509.AuthorityKeyIdentifier:
+        subject_key = self.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+        return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(subject_key)
 
 
 @dataclass(frozen=True)
@@ -170,8 +191,12 @@ class Membership:
             raise NotAMember(f"MSP {msp_id} is not defined on channel")
         if certificate is None:
             raise NotAMember("the certificate cannot be read")
+        root = authority.certificate
+        # Fabric judges the chain as of the certificate's own beginning: expiry is checked elsewhere.
+        if not root.not_valid_before_utc <= certificate.not_valid_before_utc <= root.not_valid_after_utc:
+            raise NotAMember("the certificate begins outside of the root's validity")
         try:
-            certificate.verify_directly_issued_by(authority.certificate)
+            certificate.verify_directly_issued_by(root)
         except (InvalidSignature, ValueError, TypeError) as error:
             raise NotAMember("the certificate does not chain to the MSP's root") from error
         key = certificate.public_key()
@@ -198,10 +223,9 @@ _certificates: dict[bytes, tuple[str, x509.Certificate | None]] = {}
 def _certificate(creator: bytes) -> tuple[str, x509.Certificate | None]:
     known = _certificates.get(creator)
     if known is None:
-        identity = identities_pb2.SerializedIdentity()
         try:
-            identity.ParseFromString(creator)
-        except Exception:  # protobuf's pure Python decoder raises several kinds; all mean "not a serialized identity"
+            identity = parse(identities_pb2.SerializedIdentity, creator)
+        except Malformed:
             return "", None
         try:
             certificate: x509.Certificate | None = x509.load_pem_x509_certificate(identity.id_bytes)

@@ -18,7 +18,7 @@ from sandbox.fabric.endorser import Endorser, Shim, _ChaincodeSettings
 from sandbox.fabric.faults import Faults
 from sandbox.fabric.ledger import Chain
 from sandbox.fabric.loop import run
-from sandbox.fabric.messages import Block, HeaderType, Transaction, ValidationCode
+from sandbox.fabric.messages import CONFIG, Block, Transaction, ValidationCode, serialized
 from sandbox.fabric.msp import CertificateAuthority, Identity, Membership
 from sandbox.fabric.ngo import Ngo
 from sandbox.fabric.orderer import Orderer
@@ -64,9 +64,9 @@ class FabricEmulation:
         self.faults = Faults()
         self._settings = _ChaincodeSettings()
         self._chaincodes = dict(chaincodes) if chaincodes is not None else {"ngo": Ngo()}
-        self._authorities = {name: CertificateAuthority(f"ca.{name}") for name in (msp_id, ORDERER_MSP)}
+        self._authorities = {name: CertificateAuthority.create(f"ca.{name}") for name in (msp_id, ORDERER_MSP)}
         self._membership = Membership(self._authorities)
-        tls = CertificateAuthority("tlsca.fabric-emulation")
+        tls = CertificateAuthority.create("tlsca.fabric-emulation")
         self.tls_roots_pem = tls.pem
         certificate, key = tls.issue("localhost", server=True)
         node: dict[str, Any] = {"faults": self.faults, "tls_certificate": certificate, "tls_key": key}
@@ -227,7 +227,7 @@ class FabricEmulation:
             TransactionRecord(transaction.tx_id, code_name(code), committed.block.number)
             for committed in list(self.peers[peer].ledger.blocks)
             for transaction, code in zip(committed.block.transactions, committed.verdicts, strict=True)
-            if transaction.type != HeaderType.Value("CONFIG")
+            if transaction.type != CONFIG
         ]
 
     @property
@@ -250,10 +250,10 @@ def code_name(code: int) -> str:
 
 
 def _first_block(channel: str) -> Block:
-    header = common_pb2.ChannelHeader(type=HeaderType.Value("CONFIG"), channel_id=channel)
+    header = common_pb2.ChannelHeader(type=CONFIG, channel_id=channel)
     header.timestamp.GetCurrentTime()
     payload = common_pb2.Payload(data=configtx_pb2.ConfigEnvelope().SerializeToString())
     payload.header.channel_header = header.SerializeToString()
     payload.header.signature_header = common_pb2.SignatureHeader().SerializeToString()
     envelope = common_pb2.Envelope(payload=payload.SerializeToString())
-    return Block(0, b"", [Transaction(envelope.SerializeToString())])
+    return Block(0, b"", [Transaction(serialized(envelope))])

@@ -49,18 +49,16 @@ class Ngo:
         return implementation(stub, ",".join(arg.decode("utf-8", "replace") for arg in args))
 
 
-def _parse(text: str, reading: str) -> dict[str, Any] | list[Any] | str | int | float | bool:
+def _parse(text: str, reading: str) -> Any:
+    """The JSON value of `text`, never None. Raises ChaincodeError in V8's words for the commonest faults."""
     try:
         value = json.loads(text, parse_constant=_no_constant)
-    except ValueError:
-        if not text.strip():
-            raise ChaincodeError("Unexpected end of JSON input", kind="SyntaxError") from None
-        at = _bad_character(text)
-        if at is None:
+    except ValueError as error:
+        at = _stumbles(text, error.pos if isinstance(error, json.JSONDecodeError) else 0)
+        if at >= len(text):
             raise ChaincodeError("Unexpected end of JSON input", kind="SyntaxError") from None
         raise ChaincodeError(
-            f"Unexpected token '{text[at]}', {json.dumps(text, ensure_ascii=False)} is not valid JSON",
-            kind="SyntaxError",
+            f"Unexpected token '{text[at]}', \"{text}\" is not valid JSON", kind="SyntaxError"
         ) from None
     if value is None:
         raise ChaincodeError(f"Cannot read properties of null (reading '{reading}')", kind="TypeError")
@@ -71,13 +69,14 @@ def _no_constant(name: str) -> None:
     raise ValueError(name)
 
 
-def _bad_character(text: str) -> int | None:
-    try:
-        json.loads(text)
-    except json.JSONDecodeError as error:
-        at = error.pos
-        return at if at < len(text) else None
-    return 0
+def _stumbles(text: str, start: int) -> int:
+    """Where V8 stops reading: inside of a word that begins like a literal, else where Python stops."""
+    for literal in ("null", "true", "false"):
+        if text[start : start + 1] == literal[0]:
+            word = text[start : start + len(literal)]
+            same = [ours == theirs for ours, theirs in zip(word, literal, strict=False)]
+            return start + (same.index(False) if False in same else len(same))
+    return start
 
 
 def _get(value: Any, name: str) -> str:

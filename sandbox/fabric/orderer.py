@@ -11,7 +11,20 @@ from hfc.protos.orderer import ab_pb2
 
 from sandbox.fabric.deliver import deliver
 from sandbox.fabric.ledger import Chain
-from sandbox.fabric.messages import Block, HeaderType, Malformed, Transaction
+from sandbox.fabric.messages import (
+    BAD_REQUEST,
+    CONFIG,
+    CONFIG_UPDATE,
+    FORBIDDEN,
+    NOT_FOUND,
+    ORDERER_TRANSACTION,
+    SERVICE_UNAVAILABLE,
+    SUCCESS,
+    Block,
+    Malformed,
+    Transaction,
+    serialized,
+)
 from sandbox.fabric.msp import Identity, Membership, NotAMember, expired
 from sandbox.fabric.node import Node
 
@@ -53,6 +66,10 @@ class Orderer(Node):
         self._timer: asyncio.TimerHandle | None = None
         self._late_cut: asyncio.Task[None] | None = None
 
+    @property
+    def _has_leader(self) -> bool:
+        return asyncio.get_running_loop().time() >= self._leader_at
+
     def services(self) -> dict[str, dict[str, grpc.RpcMethodHandler]]:
         return {
             "orderer.AtomicBroadcast": {
@@ -83,8 +100,8 @@ class Orderer(Node):
                 response = await asyncio.shield(asyncio.ensure_future(self._take_when_awake(raw)))
             else:
                 response = await self._process(raw, context)
-            await context.write(response.SerializeToString())
-            if response.status != common_pb2.SUCCESS:
+            await context.write(serialized(response))
+            if response.status != SUCCESS:
                 return
 
     async def _take_when_awake(self, raw: bytes) -> Any:
@@ -104,7 +121,7 @@ class Orderer(Node):
         status = await self.meet("before-broadcast", context, functions)
         if status is None:
             response = self._take(raw)
-            if response.status == common_pb2.SUCCESS:
+            if response.status == SUCCESS:
                 status = await self.meet("after-broadcast", context, functions)
         if status is not None:
             return ab_pb2.BroadcastResponse(status=status, info=NO_LEADER if status == 503 else "a placed fault")
@@ -114,37 +131,37 @@ class Orderer(Node):
         refusal = self._refusal(raw)
         if refusal:
             return ab_pb2.BroadcastResponse(status=refusal[0], info=refusal[1])
-        return ab_pb2.BroadcastResponse(status=common_pb2.SUCCESS)
+        return ab_pb2.BroadcastResponse(status=SUCCESS)
 
     def _refusal(self, raw: bytes) -> tuple[int, str] | None:
         try:
             transaction = Transaction(raw)
         except Malformed as error:
-            return common_pb2.BAD_REQUEST, f"could not determine channel ID: {error}"
+            return BAD_REQUEST, f"could not determine channel ID: {error}"
         header = transaction.channel_header
-        if header.type in (HeaderType.Value("CONFIG"), HeaderType.Value("ORDERER_TRANSACTION")):
-            return common_pb2.BAD_REQUEST, "message is of type that cannot be processed directly"
-        if header.type == HeaderType.Value("CONFIG_UPDATE"):
-            return common_pb2.BAD_REQUEST, "the emulation takes no configuration updates"
+        if header.type in (CONFIG, ORDERER_TRANSACTION):
+            return BAD_REQUEST, "message is of type that cannot be processed directly"
+        if header.type == CONFIG_UPDATE:
+            return BAD_REQUEST, "the emulation takes no configuration updates"
         if header.channel_id != self._channel:
-            return common_pb2.NOT_FOUND, "channel does not exist"
+            return NOT_FOUND, "channel does not exist"
         try:
             creator = transaction.signature_header.creator
         except Malformed as error:
-            return common_pb2.BAD_REQUEST, f"could not convert message to signedData: {error}"
+            return BAD_REQUEST, f"could not convert message to signedData: {error}"
         if expired(creator):
-            return common_pb2.BAD_REQUEST, "broadcast client identity expired"
+            return BAD_REQUEST, "broadcast client identity expired"
         try:
             member = self._membership.member(creator)
         except NotAMember:
-            return common_pb2.FORBIDDEN, _WRITERS_REFUSE
+            return FORBIDDEN, _WRITERS_REFUSE
         # Writers: clients and admins of the organisations, any member of the orderers' own.
         if member.role not in ("client", "admin") and member.msp_id != self._identity.msp_id:
-            return common_pb2.FORBIDDEN, _WRITERS_REFUSE
+            return FORBIDDEN, _WRITERS_REFUSE
         if not member.signed(transaction.payload, transaction.signature):
-            return common_pb2.FORBIDDEN, _WRITERS_REFUSE
-        if asyncio.get_running_loop().time() < self._leader_at:
-            return common_pb2.SERVICE_UNAVAILABLE, NO_LEADER
+            return FORBIDDEN, _WRITERS_REFUSE
+        if not self._has_leader:
+            return SERVICE_UNAVAILABLE, NO_LEADER
         self._order(transaction)
         return None
 
@@ -188,15 +205,16 @@ class Orderer(Node):
         signature = metadata.signatures.add()
         signature.signature_header = header
         signature.signature = self._identity.sign(header + block.header_bytes)
-        return metadata.SerializeToString()
+        return serialized(metadata)
 
     async def _deliver(self, _: Any, context: Any) -> None:
-        async def opening() -> None:
+        async def opening() -> int | None:
             await self.awake()
+            return None if self._has_leader else SERVICE_UNAVAILABLE
 
         async def send(block: Block) -> None:
             await self.awake()
-            await context.write(ab_pb2.DeliverResponse(block=block.message()).SerializeToString())
+            await context.write(serialized(ab_pb2.DeliverResponse(block=block.message())))
 
         await deliver(
             context,
@@ -206,5 +224,5 @@ class Orderer(Node):
             chain=self._chain,
             opening=opening,
             send=send,
-            status=lambda code: ab_pb2.DeliverResponse(status=code).SerializeToString(),
+            status=lambda code: serialized(ab_pb2.DeliverResponse(status=code)),
         )

@@ -14,7 +14,7 @@ from sandbox.fabric.deliver import deliver
 from sandbox.fabric.endorser import Endorser
 from sandbox.fabric.ledger import Chain, CommittedBlock, Ledger
 from sandbox.fabric.loop import event_loop
-from sandbox.fabric.messages import Block, HeaderType, Malformed
+from sandbox.fabric.messages import BAD_REQUEST, ENDORSER_TRANSACTION, Block, Malformed, serialized
 from sandbox.fabric.msp import Membership
 from sandbox.fabric.node import Node
 
@@ -122,7 +122,7 @@ class Peer(Node):
             context,
             channel=self._channel,
             membership=self._membership,
-            readers=lambda _, role: role in ("admin", "peer", "client"),
+            readers=self.endorser.reads,
             chain=self.ledger,
             opening=opening,
             send=send,
@@ -137,22 +137,22 @@ class Peer(Node):
                 entry.txid = transaction.tx_id
                 entry.type = transaction.type
                 entry.tx_validation_code = code
-                if transaction.type == HeaderType.Value("ENDORSER_TRANSACTION"):
+                if transaction.type == ENDORSER_TRANSACTION:
                     entry.transaction_actions.SetInParent()
                     entry.transaction_actions.chaincode_actions.extend(transaction.filtered_actions)
         except Malformed:
             # A transaction that cannot be read spoils the block's filtered form for everybody, in Fabric too.
-            return _status(400)
-        return events_pb2.DeliverResponse(filtered_block=filtered).SerializeToString()
+            return _status(BAD_REQUEST)
+        return serialized(events_pb2.DeliverResponse(filtered_block=filtered))
 
 
 def _full(committed: CommittedBlock) -> bytes:
     block = committed.block.message(verdicts=committed.verdicts, commit_hash=committed.commit_hash)
-    return events_pb2.DeliverResponse(block=block).SerializeToString()
+    return serialized(events_pb2.DeliverResponse(block=block))
 
 
 def _status(code: int) -> bytes:
-    return events_pb2.DeliverResponse(status=code).SerializeToString()
+    return serialized(events_pb2.DeliverResponse(status=code))
 
 
 def _functions(committed: CommittedBlock) -> set[str]:

@@ -30,7 +30,7 @@ from hfc.protos.peer import (
     transaction_pb2,
 )
 
-from sandbox.fabric.msp import Identity
+from sandbox.fabric import FabricEmulation, Identity
 
 CODE = transaction_pb2.TxValidationCode
 OPTIONS = [
@@ -169,6 +169,20 @@ class Network:
             call.cancel()
 
 
+def of(emulation: FabricEmulation) -> Network:
+    """The raw client's view of an emulation, with a user enrolled."""
+    roots = emulation.tls_roots_pem
+    return Network(
+        [peer.endpoint for peer in emulation.peers],
+        [orderer.endpoint for orderer in emulation.orderers],
+        roots,
+        roots,
+        emulation.enroll("user"),
+        channel=emulation.channel,
+        emulation=emulation,
+    )
+
+
 class Proposal:
     """A proposal with every part open to change."""
 
@@ -206,7 +220,7 @@ class Proposal:
         self.visible_payload = proposal_pb2.ChaincodeProposalPayload(input=spec.SerializeToString()).SerializeToString()
         payload = proposal_pb2.ChaincodeProposalPayload(input=spec.SerializeToString())
         if transient is not None:
-            payload.TransientMap["secret"] = transient
+            payload.TransientMap.add(key="secret", value=transient)  # hfc's old-style map is a list of entries
         self.payload = payload.SerializeToString()
         self.bytes = proposal_pb2.Proposal(
             header=self.header.SerializeToString(), payload=self.payload

@@ -1,0 +1,74 @@
+"""Fabric networks for the tests: the emulation, or a real one that two environment variables point to."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import raw_fabric  # first: it chooses the protobuf implementation
+
+from sandbox.fabric import FabricEmulation, Identity
+from sandbox.fabric.msp import CertificateAuthority
+
+Issue = Callable[..., Identity]
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[raw_fabric.Network]:
+    """Two peers and an orderer. With FABRIC_CONNECTION_PROFILE (JSON) and FABRIC_MSP_DIR set: that real network."""
+    profile = os.environ.get("FABRIC_CONNECTION_PROFILE")
+    if profile:
+        real = _real(json.loads(Path(profile).read_text()), Path(os.environ["FABRIC_MSP_DIR"]))
+        yield real
+        real.close()
+        return
+    with FabricEmulation(peers=2, execute_timeout=0.3) as emulation:
+        emulated = raw_fabric.of(emulation)
+        yield emulated
+        emulated.close()
+
+
+@pytest.fixture(scope="module")
+def issue(network: raw_fabric.Network) -> Issue:
+    """`issue(role=..., not_before=..., not_after=...)`: an identity of the channel's organisation.
+
+    On a real network that needs its CA's key: a folder with *-cert.pem and *_sk named by FABRIC_CA_DIR.
+    """
+    if network.emulation:
+
+        def from_emulation(**options: object) -> Identity:
+            return network.emulation.enroll("someone", **options)
+
+        return from_emulation
+    folder = os.environ.get("FABRIC_CA_DIR")
+    if not folder:
+        pytest.skip("a real network without its CA's key: set FABRIC_CA_DIR to a folder with *-cert.pem and *_sk")
+    authority = CertificateAuthority.load(
+        next(Path(folder).glob("*-cert.pem")).read_text(), next(Path(folder).glob("*_sk")).read_text()
+    )
+
+    def from_real(**options: object) -> Identity:
+        return Identity(network.user.msp_id, *authority.issue("someone", **{"role": "client", **options}))
+
+    return from_real
+
+
+def _real(profile: dict, msp: Path) -> raw_fabric.Network:
+    def nodes(kind: str) -> tuple[list[str], str]:
+        found = list(profile[kind].values())
+        roots = found[0]["tlsCACerts"]
+        pem = roots["pem"] if "pem" in roots else Path(roots["path"]).read_text()
+        return [node["url"].removeprefix("grpcs://") for node in found], pem
+
+    peers, peer_roots = nodes("peers")
+    orderers, orderer_roots = nodes("orderers")
+    organization = profile["organizations"][profile["client"]["organization"]]
+    user = Identity(
+        organization["mspid"],
+        next((msp / "signcerts").iterdir()).read_text(),
+        next((msp / "keystore").iterdir()).read_text(),
+    )
+    return raw_fabric.Network(peers, orderers, peer_roots, orderer_roots, user, channel=next(iter(profile["channels"])))
