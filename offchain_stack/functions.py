@@ -34,12 +34,11 @@ _PIP_TARGET = (
     *("--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_28_x86_64"),
     *("--implementation", "cp", "--python-version", "3.13"),
 )
-# PyPI has no wheel of it; it is one module of pure Python.
-_FROM_SOURCE = ("hkdf",)
 # hfc's client, its gateway and what they need; only its messages, builders and crypto suite are used.
 _HFC_PARTS = {"__init__.py", "version.py", "protos", "util"}
 _METADATA_THAT_VARIES = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"}
 _NOT_NEEDED = {"__pycache__", "tests", "SelfTest"}
+_NOT_NEEDED_AT_ROOT = {"bin", "test"}
 
 
 class PackagingError(Exception):
@@ -55,7 +54,6 @@ def bundle(function: str, output: Path, *, exclude: Sequence[str] = ()) -> None:
     command = [
         *(sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"),
         *("--require-hashes", "--no-deps", "--no-compile", "--only-binary=:all:"),
-        *(f"--no-binary={package}" for package in _FROM_SOURCE if _mentions(lock, package)),
         *_PIP_TARGET,
         *("--target", str(output), "--requirement", str(lock)),
     ]
@@ -71,10 +69,6 @@ def bundle(function: str, output: Path, *, exclude: Sequence[str] = ()) -> None:
         target = output / path.relative_to(SOURCES)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
-
-
-def _mentions(lock: Path, package: str) -> bool:
-    return any(line.startswith(f"{package}==") for line in lock.read_text("utf-8").splitlines())
 
 
 def _sources(function: str, exclude: Sequence[str]) -> list[Path]:
@@ -94,7 +88,7 @@ def _strip(folder: Path) -> None:
         parts = path.relative_to(folder).parts
         unused_hfc = parts[0] == "hfc" and len(parts) == 2 and path.name not in _HFC_PARTS
         varies = parts[0].endswith(".dist-info") and path.name in _METADATA_THAT_VARIES
-        if not (unused_hfc or varies or path.name in _NOT_NEEDED or parts[0] == "bin"):
+        if not (unused_hfc or varies or path.name in _NOT_NEEDED or parts[0] in _NOT_NEEDED_AT_ROOT):
             continue
         if path.is_dir():
             shutil.rmtree(path)
@@ -106,7 +100,7 @@ def _asset_hash(function: str, exclude: Sequence[str]) -> str:
     """Name the asset by all that decides its bytes, so that an unchanged one is not built again."""
     lock = SOURCES / function / "requirements.txt"
     digest = hashlib.sha256(Path(__file__).read_bytes())
-    for path in (*([lock] if lock.is_file() else []), *_sources(function, exclude)):
+    for path in (lock, *_sources(function, exclude)):
         digest.update(
             path.relative_to(SOURCES).as_posix().encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest()
         )

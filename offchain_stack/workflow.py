@@ -169,16 +169,29 @@ class CreateWorkflow(Construct):
                 **{f"{name}.$": f"$.object.{name}" for name in self._record_type.object_fields},
             },
         )
-        unknown = sfn.Pass(
-            self,
-            "OutcomeUnknown",
-            parameters={
-                "Error": "OutcomeUnknown",
-                "Cause.$": 'States.Format(\'\\{"message":"{}","transactionId":"{}"\\}\', '
-                f"'The ledger gave no verdict in time. {_TRY_AGAIN}', $.submission.transactionIds[0])",
-            },
-            result_path="$.failure",
-        ).next(fail)
+        unknown = (
+            sfn.Pass(
+                self,
+                "DescribeOutcome",
+                parameters={
+                    "message": f"The ledger gave no verdict in time. {_TRY_AGAIN}",
+                    "transactionId": sfn.JsonPath.string_at("$.submission.transactionIds[0]"),
+                },
+                result_path="$.outcome",
+            )
+            .next(
+                sfn.Pass(
+                    self,
+                    "OutcomeUnknown",
+                    parameters={
+                        "Error": "OutcomeUnknown",
+                        "Cause": sfn.JsonPath.json_to_string(sfn.JsonPath.object_at("$.outcome")),
+                    },
+                    result_path="$.failure",
+                )
+            )
+            .next(fail)
+        )
 
         settle = self._chaincode_task("SettleTransaction", attempt="settle")
         _retry(settle, [THROTTLED, *_SERVICE_ERRORS])
