@@ -1,0 +1,244 @@
+"""Serves the template's REST API as API Gateway does: models, mapping templates, integration and gateway responses.
+
+IAM authorization, throttling and usage plans are not emulated: every request counts as authorised. A body that is not
+UTF-8 is refused as invalid JSON, which it is.
+"""
+
+import json
+import re
+import threading
+import time
+import urllib.parse
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from . import request_model, vtl
+from .assembly import Assembly, IntegrationResponse, Method
+from .errors import SandboxError
+from .lambda_runner import ServiceError
+from .server import HOST, Request, Response, Server
+
+MAX_BODY = 10 * 1024 * 1024
+"""Bytes of a request that API Gateway takes (its quotas)."""
+
+_START_SYNC = re.compile(r"arn:[^:]*:apigateway:[^:]*:states:action/StartSyncExecution")
+_REFUSALS = {
+    "BAD_REQUEST_BODY": (400, "Invalid request body"),
+    "MISSING_AUTHENTICATION_TOKEN": (403, "Missing Authentication Token"),
+    "REQUEST_TOO_LARGE": (413, "Request Too Long"),
+    "UNSUPPORTED_MEDIA_TYPE": (415, "Unsupported Media Type"),
+    "API_CONFIGURATION_ERROR": (500, "Internal server error"),
+    "INTEGRATION_FAILURE": (504, "Internal server error"),
+    "INTEGRATION_TIMEOUT": (504, "Endpoint request timed out"),
+}
+_VARIABLE = re.compile(r"\$(?:\{([\w.]+)\}|([A-Za-z_]\w*(?:\.\w+)*))")
+
+StartSyncExecution = Callable[[Any], dict[str, Any]]
+"""Takes and answers StartSyncExecution's JSON body; raises ServiceError where Step Functions refuses."""
+
+
+class _Refused(Exception):
+    """API Gateway itself answers, with the gateway response of this type."""
+
+    def __init__(self, response_type: str, validation_error: str = "") -> None:
+        super().__init__(response_type)
+        self.response_type, self.validation_error = response_type, validation_error
+
+
+@dataclass(frozen=True, kw_only=True)
+class _BackendAnswer:
+    status: int
+    body: str
+
+
+class Api:
+    """Serves from the moment it is made until `close`. Raises SandboxError where the API has an integration that the
+    sandbox does not know, or where the port is in use."""
+
+    def __init__(self, assembly: Assembly, start_sync_execution: StartSyncExecution, *, port: int = 0) -> None:
+        self._assembly, self._api = assembly, assembly.rest_api
+        self._start_sync_execution = start_sync_execution
+        for path, methods in self._api.methods.items():
+            for name, method in methods.items():
+                if method.integration_type != "MOCK" and not _START_SYNC.fullmatch(method.uri):
+                    raise SandboxError(
+                        f"the sandbox does not know the integration of {name} {path}: {method.uri}; "
+                        "it knows Step Functions' StartSyncExecution and MOCK"
+                    )
+        self._server = Server(self._handle, port=port, max_body=MAX_BODY)
+        self.url = self._server.url
+
+    def close(self) -> None:
+        self._server.close()
+
+    def _handle(self, request: Request) -> Response:
+        path, _, query = request.target.partition("?")
+        path = urllib.parse.unquote(path)
+        context = self._context(request, path)
+        try:
+            response = self._answer(request, path, query, context)
+        except _Refused as refused:
+            response = self._gateway_response(refused, context)
+        ids = {"x-amzn-RequestId": context["requestId"], "x-amz-apigw-id": context["extendedRequestId"]}
+        return Response(status=response.status, headers={**response.headers, **ids}, body=response.body)
+
+    def _context(self, request: Request, path: str) -> dict[str, Any]:
+        now = time.time()
+        return {
+            "accountId": self._assembly.account,
+            "apiId": "sandbox",
+            "stage": self._api.stage,
+            "requestId": str(uuid.uuid4()),
+            "extendedRequestId": uuid.uuid4().hex[:15] + "=",
+            "requestTimeEpoch": int(now * 1000),
+            "requestTime": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now)),
+            "httpMethod": request.method,
+            "path": path,
+            "protocol": "HTTP/1.1",
+            "identity": {"sourceIp": HOST, "userAgent": request.headers.get("User-Agent", "")},
+            "requestOverride": {"header": {}, "path": {}, "querystring": {}},
+            "responseOverride": {"header": {}, "status": ""},
+        }
+
+    def _answer(self, request: Request, path: str, query: str, context: dict[str, Any]) -> Response:
+        method, path_parameters, resource = self._find(request.method, path)
+        context["resourcePath"] = resource
+        if request.too_large:
+            raise _Refused("REQUEST_TOO_LARGE")
+        content_type = request.headers.get_content_type() if "Content-Type" in request.headers else "application/json"
+        try:
+            body = request.body.decode()
+        except UnicodeDecodeError:
+            raise _Refused("BAD_REQUEST_BODY", "Invalid JSON") from None
+        if method.validates_body and content_type in method.models:
+            problem = request_model.problem(body, method.models[content_type])
+            if problem is not None:
+                raise _Refused("BAD_REQUEST_BODY", problem)
+        template = method.request_templates.get(content_type)
+        if template is None and (
+            method.passthrough == "NEVER" or (method.passthrough == "WHEN_NO_TEMPLATES" and method.request_templates)
+        ):
+            raise _Refused("UNSUPPORTED_MEDIA_TYPE")
+        vtl_request = vtl.Request(
+            body=body,
+            header=dict(request.headers.items()),
+            querystring=dict(urllib.parse.parse_qsl(query, keep_blank_values=True)),
+            path=path_parameters,
+        )
+        rendered = body if template is None else self._render(template, vtl_request, context)
+        answer = self._mock(rendered) if method.integration_type == "MOCK" else self._call(method, rendered)
+        return self._integration_response(method, answer, context)
+
+    def _find(self, http_method: str, path: str) -> tuple[Method, dict[str, str], str]:
+        for resource, methods in self._api.methods.items():
+            pattern = re.sub(r"\\\{(\w+)\\\+\\\}", r"(?P<\1>.+)", re.escape(resource))
+            pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", pattern)
+            match = re.fullmatch(pattern, path)
+            if match:
+                method = methods.get(http_method) or methods.get("ANY")
+                if method:
+                    return method, match.groupdict(), resource
+        raise _Refused("MISSING_AUTHENTICATION_TOKEN")
+
+    def _render(self, template: str, request: vtl.Request, context: dict[str, Any]) -> str:
+        try:
+            return vtl.render(template, request=request, context=context, stage_variables=self._api.stage_variables)
+        except vtl.TemplateError as error:
+            raise _Refused("API_CONFIGURATION_ERROR") from error
+
+    def _mock(self, rendered: str) -> _BackendAnswer:
+        try:
+            return _BackendAnswer(status=int(json.loads(rendered)["statusCode"]), body="")
+        except (ValueError, KeyError, TypeError) as error:
+            raise _Refused("API_CONFIGURATION_ERROR") from error
+
+    def _call(self, method: Method, body: str) -> _BackendAnswer:
+        answers: list[_BackendAnswer] = []
+
+        def run() -> None:
+            try:
+                answer = self._start_sync_execution(json.loads(body))
+                answers.append(_BackendAnswer(status=200, body=json.dumps(answer)))
+            except ServiceError as error:
+                text = json.dumps({"__type": error.code, "message": error.message})
+                answers.append(_BackendAnswer(status=error.status, body=text))
+            except ValueError:
+                text = json.dumps({"__type": "SerializationException", "message": "The request is not JSON."})
+                answers.append(_BackendAnswer(status=400, body=text))
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        thread.join(method.timeout)
+        if thread.is_alive():
+            raise _Refused("INTEGRATION_TIMEOUT")
+        if not answers:
+            raise _Refused("INTEGRATION_FAILURE")
+        return answers[0]
+
+    def _integration_response(self, method: Method, answer: _BackendAnswer, context: dict[str, Any]) -> Response:
+        chosen = _select(method.responses, str(answer.status))
+        if chosen is None:
+            raise _Refused("API_CONFIGURATION_ERROR")
+        content_type, template = _preferred(chosen.templates)
+        body = answer.body
+        if template is not None:
+            body = self._render(template, vtl.Request(body=answer.body), context)
+        override = context["responseOverride"]
+        headers = {"Content-Type": content_type, **chosen.headers}
+        headers |= {str(name): str(value) for name, value in override["header"].items()}
+        status = int(override["status"] or chosen.status)
+        return Response(status=status, headers=headers, body=body.encode("utf-8", "replace"))
+
+    def _gateway_response(self, refused: _Refused, context: dict[str, Any]) -> Response:
+        status, message = _REFUSALS[refused.response_type]
+        family = "DEFAULT_4XX" if status < 500 else "DEFAULT_5XX"
+        responses = self._api.gateway_responses
+        response = responses.get(refused.response_type) or responses.get(family)
+        error = {
+            "message": message,
+            "messageString": json.dumps(message),
+            "responseType": refused.response_type,
+            "validationErrorString": refused.validation_error,
+        }
+        names = {"context": {**context, "error": error}, "stageVariables": self._api.stage_variables}
+        content_type, template = _preferred(response.templates if response else {})
+        body = _substitute(template or '{"message":$context.error.messageString}', names)
+        return Response(
+            status=(response.status if response else None) or status,
+            headers={
+                "Content-Type": content_type,
+                "x-amzn-ErrorType": f"{refused.response_type.title().replace('_', '')}Exception",
+                **(response.headers if response else {}),
+            },
+            body=body.encode("utf-8", "replace"),
+        )
+
+
+def _select(responses: tuple[IntegrationResponse, ...], status: str) -> IntegrationResponse | None:
+    for response in responses:
+        if response.selection_pattern and re.fullmatch(response.selection_pattern, status):
+            return response
+    return next((response for response in responses if not response.selection_pattern), None)
+
+
+def _preferred(templates: Mapping[str, str]) -> tuple[str, str | None]:
+    if not templates or "application/json" in templates:
+        return "application/json", templates.get("application/json")
+    return next(iter(templates.items()))
+
+
+def _substitute(template: str, names: Mapping[str, Any]) -> str:
+    """Gateway responses know variables, but no Velocity. A value inside the template is escaped as a JSON string's."""
+
+    def value(match: re.Match[str]) -> str:
+        found: Any = names
+        for name in (match[1] or match[2]).split("."):
+            found = found.get(name) if isinstance(found, Mapping) else None
+        if found is None:
+            return ""
+        quoted = (match[1] or match[2]).endswith("messageString")
+        return str(found) if quoted else json.dumps(str(found), ensure_ascii=False)[1:-1]
+
+    return _VARIABLE.sub(value, template)

@@ -1,0 +1,262 @@
+"""Runs a state machine's own definition with moto's Amazon States Language interpreter, behind StartSyncExecution.
+
+The interpreter is private to moto, which is pinned exactly for it. What AWS does otherwise is put right here: the
+services that a task calls, the errors' names, and what `States.ALL` does not match.
+"""
+
+import datetime
+import json
+import logging
+import re
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from types import SimpleNamespace
+from typing import Any, Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+from moto.stepfunctions.parser.api import SyncExecutionStatus
+from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl import ErrorEqualsDecl
+from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent
+from moto.stepfunctions.parser.asl.component.component import Component
+from moto.stepfunctions.parser.asl.component.eval_component import EvalComponent
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.lambda_eval_utils import LambdaFunctionErrorException
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_aws_sdk import (
+    StateTaskServiceAwsSdk,
+)
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_lambda import (
+    StateTaskServiceLambda,
+)
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task import StateTask
+from moto.stepfunctions.parser.asl.eval.environment import Environment
+from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
+from moto.stepfunctions.parser.backend.execution import SyncExecution
+from moto.stepfunctions.parser.backend.execution_worker import SyncExecutionWorker
+from moto.stepfunctions.parser.utils import TMP_THREADS
+
+from .assembly import Assembly, StateMachine
+from .errors import SandboxError
+from .lambda_runner import Answer, ServiceError
+
+MAX_INPUT = 262144
+"""Bytes of an execution's input (quotas of AWS Step Functions)."""
+
+logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL)
+
+
+class Services(Protocol):
+    """What tasks call. `invoke` as LambdaRunner's; `client` gives a boto3 client that reaches the sandbox's AWS."""
+
+    def invoke(self, function: str, event: bytes) -> Answer: ...
+
+    def client(self, service: str) -> Any: ...
+
+
+class Workflow:
+    """The state machines of one assembly, parsed once. Thread-safe.
+
+    `hooks` are called with the request before anything runs; one that raises ServiceError refuses it.
+    """
+
+    def __init__(self, assembly: Assembly, services: Services) -> None:
+        self.hooks: list[Callable[[Mapping[str, Any]], None]] = []
+        self._assembly = assembly
+        self._programs = {
+            arn: (machine, _program(machine, services)) for arn, machine in assembly.state_machines.items()
+        }
+
+    def start_sync_execution(self, request: Any) -> dict[str, Any]:
+        """StartSyncExecution: takes and answers its JSON body. An execution that fails is an answer like any other.
+
+        Raises ServiceError where Step Functions itself refuses the request.
+        """
+        machine, program = self._validated(request)
+        for hook in list(self.hooks):
+            hook(request)
+        name = request.get("name") or str(uuid.uuid4())
+        assembly, started = self._assembly, datetime.datetime.now(datetime.UTC)
+        execution = _Execution(
+            program,
+            name=name,
+            sm_type=machine.kind,
+            role_arn=machine.role_arn,
+            exec_arn=(
+                f"arn:aws:states:{assembly.region}:{assembly.account}:express:{machine.name}:{name}:{uuid.uuid4()}"
+            ),
+            account_id=assembly.account,
+            region_name=assembly.region,
+            state_machine=SimpleNamespace(
+                arn=machine.arn, name=machine.name, sm_type=machine.kind, definition=machine.definition
+            ),
+            start_date=started.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            cloud_watch_logging_session=None,
+            activity_store={},
+            input_data=request.get("input", "{}"),
+        )
+        execution.start()
+        TMP_THREADS.clear()
+        return _answer(execution, started, request.get("input", "{}"))
+
+    def _validated(self, request: Any) -> tuple[StateMachine, Any]:
+        if not isinstance(request, dict) or not all(isinstance(value, str) for value in request.values()):
+            raise ServiceError("SerializationException", 400, "The request is not a JSON object of strings.")
+        found = self._programs.get(request.get("stateMachineArn", ""))
+        if found is None:
+            arn = request.get("stateMachineArn")
+            raise ServiceError("StateMachineDoesNotExist", 400, f"State Machine Does Not Exist: '{arn}'")
+        if found[0].kind != "EXPRESS":
+            raise ServiceError("StateMachineTypeNotSupported", 400, "This operation is not supported by this type")
+        if not re.fullmatch(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}", request.get("name", "unnamed")):
+            raise ServiceError("InvalidName", 400, f"Invalid Name: '{request['name']}'")
+        text = request.get("input", "{}")
+        if len(text.encode("utf-8", "surrogatepass")) > MAX_INPUT:
+            raise ServiceError(
+                "ValidationException",
+                400,
+                "1 validation error detected: Value at 'input' failed to satisfy constraint: "
+                f"Member must have length less than or equal to {MAX_INPUT}",
+            )
+        try:
+            json.loads(text)
+        except ValueError as error:
+            raise ServiceError("InvalidExecutionInput", 400, "Invalid State Machine Execution Input") from error
+        return found
+
+
+def _answer(execution: "_Execution", started: datetime.datetime, text: str) -> dict[str, Any]:
+    stopped = execution.stop_date or datetime.datetime.now(datetime.UTC)
+    milliseconds = (stopped - started).total_seconds() * 1000
+    answer: dict[str, Any] = {
+        "executionArn": execution.exec_arn,
+        "stateMachineArn": execution.state_machine.arn,
+        "name": execution.name,
+        "startDate": started.timestamp(),
+        "stopDate": stopped.timestamp(),
+        "status": str(execution.sync_execution_status.value),
+        "input": text,
+        "inputDetails": {"included": True},
+        "billingDetails": {
+            "billedDurationInMilliseconds": int(milliseconds // 100 + 1) * 100,
+            "billedMemoryUsedInMB": 64,
+        },
+    }
+    if execution.sync_execution_status == SyncExecutionStatus.SUCCEEDED:
+        answer["output"] = json.dumps(execution.output, ensure_ascii=False, separators=(",", ":"))
+        answer["outputDetails"] = {"included": True}
+    for key in ("error", "cause"):
+        if getattr(execution, key) is not None:
+            answer[key] = getattr(execution, key)
+    return answer
+
+
+class _Execution(SyncExecution):  # type: ignore[misc]
+    def __init__(self, program: Any, **details: Any) -> None:
+        super().__init__(**details)
+        self._program = program
+
+    def _get_start_execution_worker(self) -> "_Worker":
+        worker = super()._get_start_execution_worker()
+        worker.__class__ = _Worker
+        worker.program = self._program
+        return worker  # type: ignore[no-any-return]
+
+
+class _Worker(SyncExecutionWorker):  # type: ignore[misc]
+    program: Any
+
+    def _get_evaluation_entrypoint(self) -> Any:
+        return self.program
+
+
+def _program(machine: StateMachine, services: Services) -> Any:
+    program = AmazonStateLanguageParser.parse(machine.definition)[0]
+    for component in _components(program, set()):
+        if isinstance(component, StateTask):
+            kind = next((ours for ours in (_LambdaTask, _AwsSdkTask) if type(component) in ours.__bases__), None)
+            if kind is None:
+                raise SandboxError(
+                    f"the sandbox cannot run {component.resource.resource_arn}, of state {component.name}: "
+                    "it knows lambda:invoke and aws-sdk:s3"
+                )
+            component.__class__ = kind
+            component.services = services
+        elif type(component) is ErrorEqualsDecl:
+            component.__class__ = _ErrorEquals
+        if isinstance(component, EvalComponent):
+            # Made at first use otherwise, by whichever of two executions comes first.
+            _ = component.heap_key
+    return program
+
+
+def _components(value: object, seen: set[int]) -> Iterator[Any]:
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, Component):
+        yield value
+        value = list(vars(value).values())
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for part in value:
+            yield from _components(part, seen)
+
+
+class _ErrorEquals(ErrorEqualsDecl):  # type: ignore[misc]
+    """`States.ALL` does not match these two (AWS Step Functions, "Handling errors"): they end the execution."""
+
+    _NEVER_BY_ALL = ("States.DataLimitExceeded", "States.Runtime")
+
+    def _eval_body(self, env: Environment) -> None:
+        name = env.stack[-1].error_name
+        super()._eval_body(env)
+        if name in self._NEVER_BY_ALL and all(each.error_name != name for each in self.error_names):
+            env.stack[-1] = False
+
+
+class _LambdaTask(StateTaskServiceLambda):  # type: ignore[misc]
+    services: Services
+
+    def _eval_service_task(
+        self, env: Environment, resource_runtime_part: object, normalised_parameters: Any, state_credentials: object
+    ) -> None:
+        try:
+            answer = self.services.invoke(
+                normalised_parameters["FunctionName"], normalised_parameters.get("Payload", b"{}")
+            )
+        except ServiceError as error:
+            raise _client_error(error, "Invoke") from error
+        if answer.function_error:
+            raise LambdaFunctionErrorException(answer.function_error, answer.payload.decode())
+        env.stack.append({"ExecutedVersion": "$LATEST", "Payload": json.loads(answer.payload), "StatusCode": 200})
+
+
+class _AwsSdkTask(StateTaskServiceAwsSdk):  # type: ignore[misc]
+    services: Services
+
+    @staticmethod
+    def _normalise_service_error_name(service_name: str) -> str:
+        return {"s3": "S3"}.get(service_name, service_name)
+
+    def _from_error(self, env: Environment, ex: Exception) -> FailureEvent:
+        if isinstance(ex, BotoCoreError):
+            name = f"{self._normalise_service_error_name(self.resource.api_name)}.SdkClientException"
+            return self._get_task_failure_event(env=env, error=name, cause=f"Unable to execute HTTP request: {ex}")
+        return super()._from_error(env=env, ex=ex)
+
+    def _eval_service_task(
+        self, env: Environment, resource_runtime_part: object, normalised_parameters: Any, state_credentials: object
+    ) -> None:
+        if self.resource.api_name != "s3":
+            raise SandboxError(f"the sandbox has no {self.resource.api_name} for state {self.name}")
+        call = getattr(self.services.client("s3"), self._get_boto_service_action())
+        response = call(**normalised_parameters)
+        response.pop("ResponseMetadata", None)
+        env.stack.append(response)
+
+
+def _client_error(error: ServiceError, operation: str) -> ClientError:
+    response = {
+        "Error": {"Code": error.code, "Message": error.message},
+        "ResponseMetadata": {"HTTPStatusCode": error.status, "RequestId": str(uuid.uuid4())},
+    }
+    return ClientError(response, operation)
