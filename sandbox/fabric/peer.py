@@ -47,6 +47,7 @@ class Peer(Node):
         self._committing: asyncio.Task[None] | None = None
         self._in_step = asyncio.Event()
         self._in_step.set()
+        self.streams = 0  # of blocks, open now
         self._rendered: dict[tuple[str, int], bytes] = {}
 
     @property
@@ -118,16 +119,20 @@ class Peer(Node):
             await context.write(rendered)
             return None
 
-        await deliver(
-            context,
-            channel=self._channel,
-            membership=self._membership,
-            readers=self.endorser.reads,
-            chain=self.ledger,
-            opening=opening,
-            send=send,
-            status=_status,
-        )
+        self.streams += 1
+        try:
+            await deliver(
+                context,
+                channel=self._channel,
+                membership=self._membership,
+                readers=self.endorser.reads,
+                chain=self.ledger,
+                opening=opening,
+                send=send,
+                status=_status,
+            )
+        finally:
+            self.streams -= 1
 
     def _filtered(self, committed: CommittedBlock) -> bytes:
         filtered = events_pb2.FilteredBlock(number=committed.block.number, channel_id=self._channel)

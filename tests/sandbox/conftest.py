@@ -21,7 +21,7 @@ def network() -> Iterator[raw_fabric.Network]:
     """Two peers and an orderer. With FABRIC_CONNECTION_PROFILE (JSON) and FABRIC_MSP_DIR set: that real network."""
     profile = os.environ.get("FABRIC_CONNECTION_PROFILE")
     if profile:
-        real = _real(json.loads(Path(profile).read_text()), Path(os.environ["FABRIC_MSP_DIR"]))
+        real = raw_fabric.from_profile(json.loads(Path(profile).read_text()), Path(os.environ["FABRIC_MSP_DIR"]))
         yield real
         real.close()
         return
@@ -54,21 +54,3 @@ def issue(network: raw_fabric.Network) -> Issue:
         return Identity(network.user.msp_id, *authority.issue("someone", **{"role": "client", **options}))
 
     return from_real
-
-
-def _real(profile: dict, msp: Path) -> raw_fabric.Network:
-    def nodes(kind: str) -> tuple[list[str], str]:
-        found = list(profile[kind].values())
-        roots = found[0]["tlsCACerts"]
-        pem = roots["pem"] if "pem" in roots else Path(roots["path"]).read_text()
-        return [node["url"].removeprefix("grpcs://") for node in found], pem
-
-    peers, peer_roots = nodes("peers")
-    orderers, orderer_roots = nodes("orderers")
-    organization = profile["organizations"][profile["client"]["organization"]]
-    user = Identity(
-        organization["mspid"],
-        next((msp / "signcerts").iterdir()).read_text(),
-        next((msp / "keystore").iterdir()).read_text(),
-    )
-    return raw_fabric.Network(peers, orderers, peer_roots, orderer_roots, user, channel=next(iter(profile["channels"])))

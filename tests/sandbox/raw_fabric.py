@@ -16,6 +16,7 @@ import queue
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -181,6 +182,26 @@ def of(emulation: FabricEmulation) -> Network:
         channel=emulation.channel,
         emulation=emulation,
     )
+
+
+def from_profile(profile: dict[str, Any], msp: Path) -> Network:
+    """The raw client's view of a network described by a connection profile, as the user of an MSP folder."""
+
+    def nodes(kind: str) -> tuple[list[str], str]:
+        found = list(profile[kind].values())
+        roots = found[0]["tlsCACerts"]
+        pem = roots["pem"] if "pem" in roots else Path(roots["path"]).read_text()
+        return [node["url"].removeprefix("grpcs://") for node in found], pem
+
+    peers, peer_roots = nodes("peers")
+    orderers, orderer_roots = nodes("orderers")
+    organization = profile["organizations"][profile["client"]["organization"]]
+    user = Identity(
+        organization["mspid"],
+        next((msp / "signcerts").iterdir()).read_text(),
+        next((msp / "keystore").iterdir()).read_text(),
+    )
+    return Network(peers, orderers, peer_roots, orderer_roots, user, channel=next(iter(profile["channels"])))
 
 
 class Proposal:
