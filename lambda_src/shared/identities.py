@@ -4,7 +4,7 @@ import functools
 import json
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -18,7 +18,7 @@ class Identity:
 
     msp_id: str
     certificate: str
-    private_key: str
+    private_key: str = field(repr=False)
 
 
 class Identities:
@@ -42,7 +42,9 @@ class Identities:
     def require_allowed(self, user: str) -> None:
         """Raises Forbidden where the deployment does not list `user`."""
         if user not in self._users:
-            raise errors.Forbidden(f"fabricUsername: this API does not allow {user!r}. Leave it out or ask the operator.")
+            raise errors.Forbidden(
+                f"fabricUsername: this API does not allow {user!r}. Leave it out or ask the operator."
+            )
 
     def certificate(self, user: str) -> str:
         """The PEM certificate of `user`. Raises Forbidden, or LedgerUnavailable where the secret cannot be read."""
@@ -68,8 +70,9 @@ class Identities:
             if secret_id not in self._secrets:
                 try:
                     answer = aws.client("secretsmanager").get_secret_value(SecretId=secret_id)
+                    # Absent from a secret that was stored as binary.
                     self._secrets[secret_id] = answer["SecretString"]
-                except (BotoCoreError, ClientError) as error:
+                except (BotoCoreError, ClientError, KeyError) as error:
                     raise errors.LedgerUnavailable(
                         "The ledger identity could not be read; nothing was sent to the ledger. Try again later."
                     ) from error

@@ -1,0 +1,130 @@
+"""Decides the media type of data from its bytes."""
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from shared.record_type import RecordType
+
+from . import svg
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaType:
+    """`name` as in `image/png`; `extension` of the object key, without a dot."""
+
+    name: str
+    extension: str
+
+
+_PNG = MediaType(name="image/png", extension="png")
+_JPEG = MediaType(name="image/jpeg", extension="jpg")
+_WEBP = MediaType(name="image/webp", extension="webp")
+_SVG = MediaType(name="image/svg+xml", extension="svg")
+_ALIASES = {"image/jpg": _JPEG.name}
+
+
+def determine(data: bytes, declared: str | None, record_type: RecordType) -> MediaType:
+    """Return the media type of `data`, or raise the record type's invalid-data error.
+
+    Refused are: none of PNG, JPEG, WebP and SVG; a type that the record type does not allow; another type than
+    `declared` (a data URL's; image/jpg counts as image/jpeg); a picture that is damaged or cut short; an SVG that `svg`
+    refuses. Of a raster picture its container is checked from start to end: the chunks or segments it must have, their
+    lengths, PNG's checksums. Pixels are not decoded: a picture that passes can still show nothing, and what follows its
+    end is not looked at (phones keep videos there).
+    """
+    field = record_type.data_field
+    media_type = _by_signature(data)
+    if media_type is None or media_type.name not in record_type.content_types:
+        found = "is none of" if media_type is None else f"is {media_type.name}, which is none of"
+        raise record_type.invalid_data(f"{field}: {found} {', '.join(record_type.content_types)}.")
+    if declared is not None and _ALIASES.get(declared, declared) != media_type.name:
+        raise record_type.invalid_data(
+            f"{field}: the data URL declares another type than its bytes have, {media_type.name}. Correct it."
+        )
+    if media_type is _SVG:
+        try:
+            svg.check(data)
+        except svg.RefusedSvg as refusal:
+            raise record_type.invalid_data(f"{field}: this SVG {refusal}") from None
+    elif not _IS_COMPLETE[media_type](data):
+        raise record_type.invalid_data(f"{field}: begins as {media_type.name} but is damaged or cut short.")
+    return media_type
+
+
+def _by_signature(data: bytes) -> MediaType | None:
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return _PNG
+    if data.startswith(b"\xff\xd8\xff"):
+        return _JPEG
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return _WEBP
+    return _SVG if svg.looks_like_svg(data) else None
+
+
+def _is_complete_png(data: bytes) -> bool:
+    """Chunks as PNG's specification (ISO/IEC 15948) has them: IHDR, at least one IDAT, and IEND, each with its CRC."""
+    position, kinds = 8, []
+    while position + 12 <= len(data):
+        length = int.from_bytes(data[position : position + 4])
+        end = position + 12 + length
+        if end > len(data) or zlib.crc32(data[position + 4 : end - 4]) != int.from_bytes(data[end - 4 : end]):
+            return False
+        kinds.append(data[position + 4 : position + 8])
+        if kinds == [b"IHDR"] and (length != 13 or not _all_positive(data[16:20], data[20:24])):
+            return False
+        if kinds[-1] == b"IEND":
+            return kinds[0] == b"IHDR" and b"IDAT" in kinds
+        position = end
+    return False
+
+
+def _is_complete_jpeg(data: bytes) -> bool:
+    """Segments as ITU-T T.81 has them: a frame header, a scan header after it, and an end of image after the scan."""
+    position, frame = 2, False
+    while data[position : position + 1] == b"\xff":
+        while data[position : position + 1] == b"\xff":
+            position += 1
+        marker = int.from_bytes(data[position : position + 1])
+        end = position + 1 + int.from_bytes(data[position + 1 : position + 3])
+        if marker in (0x00, 0xD9) or end < position + 3 or end > len(data):
+            return False
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            # The height may be 0: a segment after the scan can give it.
+            frame = end - position >= 12 and _all_positive(data[position + 6 : position + 8])
+        if marker == 0xDA:
+            return frame and data.find(b"\xff\xd9", end) >= 0
+        position = end
+    return False
+
+
+def _is_complete_webp(data: bytes) -> bool:
+    """Chunks as RFC 9649 has them: VP8 or VP8L first, or VP8X with one of them or an animation's frames after it."""
+    end = 8 + int.from_bytes(data[4:8], "little")
+    if end > len(data):
+        return False
+    position, kinds = 12, []
+    while position + 8 <= end:
+        kind, length = data[position : position + 4], int.from_bytes(data[position + 4 : position + 8], "little")
+        start, position = position + 8, position + 8 + length + length % 2
+        if position > end:
+            return False
+        if kind == b"VP8 " and data[start + 3 : start + 6] != b"\x9d\x01\x2a":
+            return False
+        if kind == b"VP8L" and data[start : start + 1] != b"\x2f":
+            return False
+        kinds.append(kind)
+    if kinds[:1] == [b"VP8X"]:
+        return not {b"VP8 ", b"VP8L", b"ANMF"}.isdisjoint(kinds)
+    return kinds[:1] in ([b"VP8 "], [b"VP8L"])
+
+
+def _all_positive(*numbers: bytes) -> bool:
+    return all(int.from_bytes(number) > 0 for number in numbers)
+
+
+_IS_COMPLETE: dict[MediaType, Callable[[bytes], bool]] = {
+    _PNG: _is_complete_png,
+    _JPEG: _is_complete_jpeg,
+    _WEBP: _is_complete_webp,
+}

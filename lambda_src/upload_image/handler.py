@@ -1,0 +1,44 @@
+"""The Lambda entry of the upload function."""
+
+import functools
+import json
+import os
+from typing import Any
+
+from shared import errors, identities, record_type
+from shared.observability import logger
+
+from .object_writer import ObjectWriter
+from .upload import Uploader
+
+
+@functools.cache
+def uploader() -> Uploader:
+    """The uploader of `RECORD_TYPE`, `FABRIC_IDENTITIES`, `CHAINCODE_FUNCTIONS` and `S3_BUCKET`; made once."""
+    return Uploader(
+        record_type=record_type.from_environment(),
+        identities=identities.from_environment(),
+        chaincode_functions=tuple(json.loads(os.environ["CHAINCODE_FUNCTIONS"])["invoke"]),
+        writer=ObjectWriter(bucket=os.environ["S3_BUCKET"]),
+    )
+
+
+# log_event=False keeps the picture out of the log even where POWERTOOLS_LOGGER_LOG_EVENT is set.
+@logger.inject_lambda_context(clear_state=True, log_event=False)
+def handler(event: Any, context: Any) -> dict[str, Any]:
+    """Store the data of one request; see `Uploader.upload` for the event, the answer and the errors."""
+    try:
+        answer = uploader().upload(event, invocation_id=context.aws_request_id)
+    except errors.OffchainError as error:
+        logger.warning("not stored", extra={"error": type(error).__name__})
+        raise
+    logger.info(
+        "stored",
+        extra={
+            "version_id": answer["versionId"],
+            "content_type": answer["contentType"],
+            "size": answer["size"],
+            "object_created": answer["created"],
+        },
+    )
+    return answer

@@ -1,0 +1,87 @@
+"""From a request to a stored object and the plan of its transactions, without Lambda."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from shared.identities import Identities
+from shared.observability import logger
+from shared.record_type import RecordType
+from shared.submission import Submission, creator, transaction_id
+
+from . import content_type, encoded_data, request
+from .object_writer import Content, Execution, ObjectWriter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Uploader:
+    """`chaincode_functions` are those that a caller may name; a caller that names none gets the record type's own."""
+
+    record_type: RecordType
+    identities: Identities
+    chaincode_functions: tuple[str, ...]
+    writer: ObjectWriter
+
+    def upload(self, event: object, *, invocation_id: str) -> dict[str, Any]:
+        """Check everything, then store the data as an object version that belongs to this execution alone.
+
+        `event` is a flat object: the record's fields and its data as the caller sent them, and `requestId`,
+        `idempotencyKey`, `fabricUsername`, `functionType`, `chaincodeFunction`; an absent or empty one of these five is
+        not given. `invocation_id` is Lambda's request id: it names an execution that has no `requestId`.
+
+        Returns, for a donor: `imageKey`, `imageHash` (hex MD5), `imageSha256` (hex), `versionId`, `contentType`, `size`
+        (bytes), `created` (False where another execution of this submission was there before), `submissionId`,
+        `nonces` (hex), `transactionIds` (of those nonces and the identity's certificate), `earlierTransactionIds` (what
+        other executions planned, where it differs), `fabricUsername`, `chaincodeFunction`, `record` (fields as sent).
+
+        Raises before anything is written: InvalidRequest, Forbidden, the record type's invalid-data and data-too-large
+        errors (InvalidImage, ImageTooLarge), LedgerUnavailable (certificate unreadable). Raises StorageUnavailable
+        where S3 did not confirm the write.
+        """
+        asked = request.parse(event, self.record_type, self.chaincode_functions)
+        username = asked.fabric_username or self.identities.default_user
+        self.identities.require_allowed(username)
+        data, declared_type = encoded_data.decode(asked.data, self.record_type)
+        media_type = content_type.determine(data, declared_type, self.record_type)
+        signer = creator(self.identities.msp_id, self.identities.certificate(username))
+
+        content = Content(data=data, content_type=media_type.name)
+        submission = Submission.of(
+            record_type=self.record_type.name,
+            request_id=asked.request_id or invocation_id,
+            idempotency_key=asked.idempotency_key,
+            fabric_username=username,
+            chaincode_function=asked.chaincode_function,
+            fields=asked.record,
+            data_sha256=content.sha256,
+        )
+        logger.append_keys(submission_id=submission.submission_id, request_id=asked.request_id)
+        identifier = asked.record[self.record_type.identifying_field]
+        key = f"{self.record_type.key_prefix}{identifier}/{submission.submission_id}.{media_type.extension}"
+        stored = self.writer.write(
+            key=key,
+            content=content,
+            execution=Execution(
+                # A direct call that brings a key but no request id is one execution however often it is repeated.
+                request_id=asked.request_id or ("direct" if asked.idempotency_key else invocation_id),
+                submission_id=submission.submission_id,
+                transaction_ids=tuple(transaction_id(nonce, signer) for nonce in submission.nonces),
+                fabric_username=username,
+                data_field=self.record_type.data_field,
+            ),
+        )
+        return {
+            self.record_type.key_field: key,
+            self.record_type.hash_field: content.md5,
+            self.record_type.sha256_field: content.sha256,
+            "versionId": stored.version_id,
+            "contentType": media_type.name,
+            "size": len(data),
+            "created": stored.created,
+            "submissionId": submission.submission_id,
+            "nonces": [nonce.hex() for nonce in submission.nonces],
+            "transactionIds": list(stored.transaction_ids),
+            "earlierTransactionIds": list(stored.earlier_transaction_ids),
+            "fabricUsername": username,
+            "chaincodeFunction": asked.chaincode_function,
+            "record": asked.record,
+        }

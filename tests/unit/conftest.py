@@ -1,0 +1,29 @@
+"""AWS for unit tests: moto in this process."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from shared import aws
+
+
+@pytest.fixture(scope="module")
+def aws_emulation() -> Iterator[None]:
+    """moto in place of AWS for the tests of one module."""
+    with mock_aws():
+        aws.client.cache_clear()
+        yield
+    aws.client.cache_clear()
+
+
+@pytest.fixture
+def bucket(aws_emulation: None) -> Iterator[Any]:
+    """A new versioned bucket (a boto3 Bucket)."""
+    resource = boto3.resource("s3").Bucket("offchain-test")
+    resource.create()
+    resource.Versioning().enable()
+    yield resource
+    resource.object_versions.delete()
+    resource.delete()

@@ -1,0 +1,92 @@
+"""Inputs for the tests of the upload function: a deployment's settings, pictures, events."""
+
+import base64
+import json
+import struct
+import zlib
+from types import SimpleNamespace
+from typing import Any
+
+RECORD_TYPE = {
+    "name": "Donor",
+    "identifyingField": "donorUserName",
+    "ledgerFields": [
+        {"name": "donorUserName", "required": True, "maxLength": 64},
+        {"name": "email", "required": True, "maxLength": 254},
+    ],
+    "dataField": "image",
+    "keyPrefix": "ngo-donor-images/",
+    "contentTypes": ["image/png", "image/jpeg", "image/webp", "image/svg+xml"],
+    "maxDataBytes": 184320,
+    "createFunction": "createDonor",
+    "readFunction": "queryDonor",
+    "alreadyExistsError": "DonorAlreadyExists",
+    "invalidDataError": "InvalidImage",
+    "dataTooLargeError": "ImageTooLarge",
+}
+IDENTITIES = {
+    "mspId": "Org1MSP",
+    "users": {
+        "lambdaUser": {"certificate": "org/lambdaUser/signcert", "privateKey": "org/lambdaUser/pk"},
+        "auditor": {"certificate": "org/auditor/signcert", "privateKey": "org/auditor/pk"},
+    },
+}
+ENVIRONMENT = {
+    "RECORD_TYPE": json.dumps(RECORD_TYPE),
+    "FABRIC_IDENTITIES": json.dumps(IDENTITIES),
+    "CHAINCODE_FUNCTIONS": json.dumps({"invoke": ["createDonor", "importDonor"], "query": ["queryDonor"]}),
+}
+CONTEXT = SimpleNamespace(
+    aws_request_id="4f0e-invocation",
+    function_name="upload",
+    memory_limit_in_mb=256,
+    invoked_function_arn="arn:aws:lambda:us-east-1:123456789012:function:upload",
+    get_remaining_time_in_millis=lambda: 10_000,
+)
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """A PNG chunk with its CRC."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width: int = 4, height: int = 3, color: bytes = b"\x10\x80\xf0") -> bytes:
+    """A PNG of one colour."""
+    rows = (b"\0" + color * width) * height
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+PNG = png()
+JPEG = base64.b64decode(
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDABsSFBcUERsXFhceHBsgKEIrKCUlKFE6PTBCYFVlZF9VXVtqeJmBanGQc1tdhbWGkJ6jq62rZ4C8yb"
+    "qmx5moq6T/wAALCAABAAEBAREA/8QAFAABAAAAAAAAAAAAAAAAAAAABP/EABQQAQAAAAAAAAAAAAAAAAAAAAD/2gAIAQEAAD8AI//Z"
+)
+WEBP = base64.b64decode("UklGRjoAAABXRUJQVlA4IC4AAACwAQCdASoBAAEAAUAmJaACdLoABDAAAP7x3I/4DdfFtMv/vYL/3YL/3YL/WwAA")
+WEBP_LOSSLESS = base64.b64decode("UklGRh4AAABXRUJQVlA4TBEAAAAvAAAAAAdQjyLXo/+BiOh/AAA=")
+WEBP_ANIMATED = base64.b64decode(
+    "UklGRqoAAABXRUJQVlA4WAoAAAACAAAAAAAAAAAAQU5JTQYAAAAAAAAAAABBTk1GRgAAAAAAAAAAAAAAAAAAAAAAAAJWUDggLgAAADABAJ0BKgEA"
+    "AQABQCYloAADcAD+8dyP/+xfytfytUv//+9gv/9xn//3Gf/T4ABBTk1GMAAAAAAAAAAAAAAAAAAAAAAAAABWUDggGAAAADQBAJ0BKgEAAQAAACYl"
+    "oAADcAD+/TZoAA=="
+)
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><circle cx="4" cy="4" r="3" fill="teal"/></svg>\n'
+
+
+def encoded(data: bytes) -> str:
+    """Bare base64."""
+    return base64.b64encode(data).decode()
+
+
+def event(**changes: Any) -> dict[str, Any]:
+    """An event as the workflow sends it; a change to None leaves the field out."""
+    base = {
+        "donorUserName": "ada",
+        "email": "ada@example.org",
+        "image": encoded(PNG),
+        "requestId": "JKJaXmPLvHcESHA=",
+        "idempotencyKey": "",
+        "fabricUsername": "",
+        "functionType": "",
+        "chaincodeFunction": "",
+    }
+    return {name: value for name, value in (base | changes).items() if value is not None}
