@@ -12,6 +12,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from .acknowledgements import acknowledge, managed_policy
 from .record_type import DONOR, RecordType
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -140,7 +141,7 @@ class DonorApi(Construct):
             authorizer=authorizer,
             request_models={"application/json": self.model},
             request_validator=apigateway.RequestValidator(
-                self, "Validator", rest_api=self.rest_api, validate_request_body=True
+                self, "Validator", rest_api=self.rest_api, validate_request_body=True, validate_request_parameters=True
             ),
             method_responses=[
                 apigateway.MethodResponse(status_code=str(status))
@@ -148,6 +149,8 @@ class DonorApi(Construct):
             ],
         )
 
+        if authorization_type == apigateway.AuthorizationType.IAM:
+            acknowledge(self.method, {"COG4": "Callers are authorised by IAM: they sign requests with SigV4."})
         self.url = own_api.url_for_path(self.resource.path) if own_api else None
         """Where to POST; None on an API that was handed in."""
 
@@ -179,6 +182,15 @@ class DonorApi(Construct):
                 throttling_burst_limit=burst_limit,
             ),
         )
+        acknowledge(
+            api.deployment_stage,
+            {"APIG3": "Callers are authenticated before anything runs; a web ACL is the operator's to choose."},
+        )
+        if cloud_watch_role:
+            acknowledge(
+                api.node.find_child("CloudWatchRole"),
+                {managed_policy(self, _PUSH_TO_LOGS): "The account's one role for API Gateway's logs, as AWS has it."},
+            )
         for name, (status, error, message) in _gateway_answers(self._record_type).items():
             # Not Velocity: API Gateway puts in $context values and nothing else, validationErrorString already escaped.
             body = {"error": error, "message": message, "requestId": "$context.requestId"}
@@ -227,6 +239,8 @@ class DonorApi(Construct):
             ),
         )
 
+
+_PUSH_TO_LOGS = "service-role/AmazonAPIGatewayPushToCloudWatchLogs"
 
 _ACCESS_LOG = {
     "requestId": "$context.requestId",

@@ -17,6 +17,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from .acknowledgements import ANY_RESOURCE, acknowledge, acknowledge_policy, resource
 from .fabric import FabricNetwork
 from .record_type import DONOR, RecordType
 from .store import grant_write
@@ -200,6 +201,17 @@ class _VpcFunction(Construct):
             tracing=lambda_.Tracing.ACTIVE,
             reserved_concurrent_executions=reserved_concurrency,
         )
+        acknowledge(
+            self.function,
+            {"L1": "Python 3.13 is supported until 2029; the locked packages with compiled parts are for it."},
+        )
+        acknowledge_policy(
+            self.role,
+            {
+                ANY_RESOURCE: "EC2 network interfaces for the VPC (denied to the function's own code) and X-Ray "
+                "segments have no resource to name."
+            },
+        )
         # The role lets Lambda manage network interfaces; the function's own code must not.
         iam.Policy(
             self,
@@ -263,6 +275,14 @@ class UploadFunction(_VpcFunction):
             log_retention=log_retention,
         )
         grant_write(bucket, record_type, self.function)
+        acknowledge_policy(
+            self.role,
+            {
+                resource(
+                    self, bucket.arn_for_objects(f"{record_type.key_prefix}*")
+                ): "Each submission has an object of its own below the prefix; the name is not known before."
+            },
+        )
         network.grant_read_certificates(self.function)
         network.allow_secrets_from(self.security_group)
 

@@ -9,6 +9,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from .acknowledgements import acknowledge
 from .record_type import DONOR, RecordType
 
 _WRITE_ACTIONS = ["s3:GetObject", "s3:PutObject"]
@@ -94,6 +95,14 @@ class OffChainStore(Construct):
                 )
             ],
         )
+        if not bucket and not access_log_bucket:
+            acknowledge(
+                self.bucket,
+                {
+                    "S1": "Only the upload function writes and only the workflow deletes here, and their logs name "
+                    "each request; access_log_bucket turns server access logs on."
+                },
+            )
         self.endpoint: ec2.GatewayVpcEndpoint | None = None
         if not keep_endpoint:
             self.endpoint = ec2.GatewayVpcEndpoint(

@@ -12,6 +12,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
+from .acknowledgements import ANY_RESOURCE, acknowledge_policy, resource
 from .record_type import DONOR, RecordType
 from .store import grant_delete_version
 
@@ -103,6 +104,14 @@ class CreateWorkflow(Construct):
                 ],
                 resources=["*"],
             )
+        )
+        acknowledge_policy(
+            self.role,
+            {
+                ANY_RESOURCE: "Log delivery and X-Ray have no resource to name.",
+                resource(self, self._bucket.arn_for_objects(f"{self._record_type.key_prefix}*")): "Deletes versions, "
+                "each named by its id, of objects whose names are not known before.",
+            },
         )
 
     def _definition(self) -> sfn.IChainable:
