@@ -4,10 +4,11 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -128,6 +129,19 @@ def synthesize(*, root: Path = ROOT, cache: Path = CACHE) -> Path:
     return folder
 
 
+def snapshot(asset: Path, *, cache: Path = CACHE) -> Path:
+    """A copy of a function's code in the cache, by content: later edits do not reach a running sandbox, and what Python
+    compiles does not get into the asset."""
+    folder = cache / "assets" / _digest_of([asset], asset)
+    with _lock(cache / "assets.lock"):
+        if not folder.exists():
+            folder.parent.mkdir(exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=cache) as scratch:
+                shutil.copytree(asset, Path(scratch) / "asset", ignore=shutil.ignore_patterns("__pycache__"))
+                (Path(scratch) / "asset").rename(folder)
+    return folder
+
+
 def _run_app(root: Path, folder: Path) -> None:
     context = json.loads((root / "cdk.json").read_text("utf-8")).get("context", {})
     context["aws:cdk:bundling-stacks"] = []
@@ -151,9 +165,13 @@ def _run_app(root: Path, folder: Path) -> None:
 
 
 def _digest(root: Path) -> str:
-    digest = hashlib.sha256(f"{sys.version} {metadata.version('aws-cdk-lib')}".encode())
-    for name in _INPUTS:
-        path = root / name
+    salt = f"{sys.version} {metadata.version('aws-cdk-lib')}"
+    return _digest_of([root / name for name in _INPUTS], root, salt)
+
+
+def _digest_of(paths: Iterable[Path], root: Path, salt: str = "") -> str:
+    digest = hashlib.sha256(salt.encode())
+    for path in paths:
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file() and "__pycache__" not in file.parts:
                 digest.update(f"\0{file.relative_to(root)}\0".encode())

@@ -37,9 +37,9 @@ class Faults:
     When: "before" the call does anything, "after" it is done but before its answer goes out, and for functions also
     "started": the process has the event.
     Actions: "refuse" (the service answers that it is unavailable), "throttle" (it answers that there are too many
-    requests), "reset" (the connection breaks without an answer; for a function: its service fails), "hang" (until
-    released), for functions that are started or done also "kill" and "freeze" (signals to the process), or a callable
-    without arguments, after which the call goes on.
+    requests), "reset" (the connection breaks without an answer), "hang" (until released), or a callable without
+    arguments, after which the call goes on. For functions also "kill" (the process dies: in the middle where it is
+    placed at "started", with its work done and its answer lost at "after") and "freeze" (it stops, at "started").
     """
 
     def __init__(self) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from . import packages
 from .assembly import Function
 from .errors import SandboxError
+from .faults import When
 from .runtime_api import RuntimeApi
 
 INIT_SECONDS = 10.0
@@ -50,9 +51,14 @@ class Invocation:
     function: str
     request_id: str
     event: bytes
-    phase: str = "before"
+    phase: When = "before"
     answer: Answer | None = None
     pid: int | None = None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the function's process, once it has the event."""
+        if self.pid is not None:
+            os.kill(self.pid, number)
 
 
 Hook = Callable[[Invocation], Answer | None]
@@ -191,6 +197,7 @@ class _Pool:
 
     def invoke(self, invocation: Invocation, hook: Hook) -> Answer:
         environment = self._take()
+        invocation.pid = environment.process.pid
         try:
             return environment.invoke(invocation, hook)
         finally:
@@ -300,7 +307,7 @@ class _Environment:
             "Lambda-Runtime-Trace-Id": f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]};Sampled=0",
         }
         self._api.hand_over(headers, invocation.event)
-        hook(replace(invocation, phase="started", pid=self.process.pid))
+        hook(replace(invocation, phase="started"))
         with state.changed:
             state.changed.wait_for(lambda: state.answer or state.exited, deadline - time.time())
             if state.answer:
@@ -361,6 +368,18 @@ class _Environment:
             )
         text = f"RequestId: {invocation.request_id} Error: {reason}"
         return Answer(payload=_error("Runtime.ExitError", text), function_error="Unhandled")
+
+
+def exit_error(request_id: str, code: int) -> Answer:
+    """What Lambda answers where the process ended with `code`, negative for a signal, as in subprocess."""
+    if code == 0:
+        reason = "Runtime exited without providing a reason"
+    elif code > 0:
+        reason = f"Runtime exited with error: exit status {code}"
+    else:
+        reason = f"Runtime exited with error: signal: {(signal.strsignal(-code) or str(-code)).lower()}"
+    payload = _error("Runtime.ExitError", f"RequestId: {request_id} Error: {reason}")
+    return Answer(payload=payload, function_error="Unhandled")
 
 
 def _error(kind: str, message: str) -> bytes:

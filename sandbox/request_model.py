@@ -24,13 +24,15 @@ def _refuse(constant: str) -> None:
 
 def _message(error: ValidationError) -> str:
     """The words of the Java validator that API Gateway uses (github.com/java-json-tools/json-schema-validator)."""
-    value, limit = error.instance, error.validator_value
+    value: Any = error.instance
+    limit: Any = error.validator_value
+    schema: Any = error.schema
     match error.validator:
         case "required":
             missing = sorted(name for name in limit if name not in value)
             return f"object has missing required properties ({_json(missing)})"
         case "additionalProperties":
-            known = error.schema.get("properties", {})
+            known = schema.get("properties", {})
             unknown = ",".join(_json(name) for name in sorted(value) if name not in known)
             return f"object instance has properties which are not allowed by the schema: [{unknown}]"
         case "type":

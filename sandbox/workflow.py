@@ -11,7 +11,7 @@ import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 from moto.stepfunctions.parser.api import SyncExecutionStatus
@@ -131,7 +131,7 @@ def _answer(execution: "_Execution", started: datetime.datetime, text: str) -> d
         "name": execution.name,
         "startDate": started.timestamp(),
         "stopDate": stopped.timestamp(),
-        "status": str(execution.sync_execution_status.value),
+        "status": str((execution.sync_execution_status or SyncExecutionStatus.FAILED).value),
         "input": text,
         "inputDetails": {"included": True},
         "billingDetails": {
@@ -148,19 +148,18 @@ def _answer(execution: "_Execution", started: datetime.datetime, text: str) -> d
     return answer
 
 
-class _Execution(SyncExecution):  # type: ignore[misc]
+class _Execution(SyncExecution):
     def __init__(self, program: Any, **details: Any) -> None:
         super().__init__(**details)
         self._program = program
 
-    def _get_start_execution_worker(self) -> "_Worker":
-        worker = super()._get_start_execution_worker()
-        worker.__class__ = _Worker
-        worker.program = self._program
-        return worker  # type: ignore[no-any-return]
+    def _get_start_execution_worker(self) -> SyncExecutionWorker:
+        worker: Any = super()._get_start_execution_worker()
+        worker.__class__, worker.program = _Worker, self._program
+        return cast(SyncExecutionWorker, worker)
 
 
-class _Worker(SyncExecutionWorker):  # type: ignore[misc]
+class _Worker(SyncExecutionWorker):
     program: Any
 
     def _get_evaluation_entrypoint(self) -> Any:
@@ -171,14 +170,14 @@ def _program(machine: StateMachine, services: Services) -> Any:
     program = AmazonStateLanguageParser.parse(machine.definition)[0]
     for component in _components(program, set()):
         if isinstance(component, StateTask):
+            task: Any = component
             kind = next((ours for ours in (_LambdaTask, _AwsSdkTask) if type(component) in ours.__bases__), None)
             if kind is None:
                 raise SandboxError(
                     f"the sandbox cannot run {component.resource.resource_arn}, of state {component.name}: "
                     "it knows lambda:invoke and aws-sdk:s3"
                 )
-            component.__class__ = kind
-            component.services = services
+            task.__class__, task.services = kind, services
         elif type(component) is ErrorEqualsDecl:
             component.__class__ = _ErrorEquals
         if isinstance(component, EvalComponent):
@@ -201,7 +200,7 @@ def _components(value: object, seen: set[int]) -> Iterator[Any]:
             yield from _components(part, seen)
 
 
-class _ErrorEquals(ErrorEqualsDecl):  # type: ignore[misc]
+class _ErrorEquals(ErrorEqualsDecl):
     """`States.ALL` does not match these two (AWS Step Functions, "Handling errors"): they end the execution."""
 
     _NEVER_BY_ALL = ("States.DataLimitExceeded", "States.Runtime")
@@ -213,7 +212,7 @@ class _ErrorEquals(ErrorEqualsDecl):  # type: ignore[misc]
             env.stack[-1] = False
 
 
-class _LambdaTask(StateTaskServiceLambda):  # type: ignore[misc]
+class _LambdaTask(StateTaskServiceLambda):
     services: Services
 
     def _eval_service_task(
@@ -230,7 +229,7 @@ class _LambdaTask(StateTaskServiceLambda):  # type: ignore[misc]
         env.stack.append({"ExecutedVersion": "$LATEST", "Payload": json.loads(answer.payload), "StatusCode": 200})
 
 
-class _AwsSdkTask(StateTaskServiceAwsSdk):  # type: ignore[misc]
+class _AwsSdkTask(StateTaskServiceAwsSdk):
     services: Services
 
     @staticmethod

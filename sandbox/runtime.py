@@ -1,0 +1,240 @@
+"""The sandbox as a whole: ledger, AWS endpoint, functions, workflow and API, started together and ended together."""
+
+import json
+import shutil
+import signal
+import tempfile
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from . import assembly as assemblies
+from .assembly import CACHE, Assembly, Bucket, Function
+from .aws import CREDENTIALS, Aws
+from .errors import SandboxError
+from .faults import Faults
+from .lambda_runner import Answer, Invocation, LambdaRunner, ServiceError, exit_error
+from .ledger import LedgerIdentity, Network, Node
+
+if TYPE_CHECKING:
+    from .api import Api
+    from .fabric import FabricEmulation
+    from .workflow import Workflow
+
+
+class Sandbox:
+    """Runs one assembly on 127.0.0.1, from `with` to its end.
+
+    `port` is the API's (0: a free one). `assembly` is a `cdk.out` folder; without one the repository's app is
+    synthesized. `ledger` is a network read from a connection profile or an emulation of the caller's; without one an
+    emulation is started, with the channel, MSP id and chaincode that the template names. `max_environments` bounds the
+    processes of each function; `runtime` is as LambdaRunner's. Raises SandboxError where something cannot run.
+
+    Attributes: `api_url`, `aws_endpoint`, `bucket`, `assembly`, `ledger` (the emulation or the network),
+    `lambda_runner`, `workflow`, `faults`, `logs` (the folder with one log per function).
+    """
+
+    api_url: str
+    bucket: str
+    assembly: Assembly
+    ledger: "FabricEmulation | Network"
+    lambda_runner: LambdaRunner
+    workflow: "Workflow"
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        assembly: Path | None = None,
+        ledger: "FabricEmulation | Network | None" = None,
+        max_environments: int = 4,
+        runtime: str | None = None,
+    ) -> None:
+        self.faults = Faults()
+        self._port, self._folder, self._given_ledger = port, assembly, ledger
+        self._max_environments, self._runtime = max_environments, runtime
+        self._closing: list[Any] = []
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End everything that was started, last things first."""
+        self.faults.clear()
+        while self._closing:
+            self._closing.pop()()
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of the sandbox's AWS: "s3", "secretsmanager" or "lambda"."""
+        return self._aws.client(service)
+
+    def _start(self) -> None:
+        self.logs = Path(tempfile.mkdtemp(prefix="sandbox-logs-"))
+        self._closing.append(lambda: shutil.rmtree(self.logs, ignore_errors=True))
+        self._aws = Aws(self.faults)
+        self._closing.append(self._aws.close)
+        self.aws_endpoint = self._aws.endpoint
+        with ThreadPoolExecutor() as pool:
+            loading = pool.submit(self._load)
+            # These imports take as long as synthesizing does, and that goes on in another process.
+            from . import api, fabric, workflow
+            from .fabric.ngo import Ngo
+
+            self.assembly = loading.result()
+            self._aws.region = self.assembly.region
+            network = self._network(fabric.FabricEmulation, Ngo)
+            self._aws.wait_ready()
+            self._create_resources(network)
+            self._start_functions(network)
+            warming = pool.submit(self.lambda_runner.warm)
+            self.workflow = self._make_workflow(workflow)
+            warming.result()
+            self._serve(api)
+
+    def _load(self) -> Assembly:
+        loaded = assemblies.load(self._folder or assemblies.synthesize())
+        return replace(
+            loaded,
+            functions={
+                arn: replace(function, asset=assemblies.snapshot(function.asset))
+                for arn, function in loaded.functions.items()
+            },
+        )
+
+    def _network(self, make_emulation: Any, ngo: Any) -> Network:
+        if isinstance(self._given_ledger, Network):
+            self.ledger = self._given_ledger
+            return self._given_ledger
+        settings = json.loads(self._setting("FABRIC_NETWORK"))
+        emulation = self._given_ledger
+        if emulation is None:
+            emulation = make_emulation(
+                channel=settings["channel"],
+                msp_id=json.loads(self._setting("FABRIC_IDENTITIES"))["mspId"],
+                chaincodes={settings["chaincode"]: ngo()},
+                endorsements_required=settings.get("endorsements", 1),
+                peers=max(1, settings.get("endorsements", 1)),
+            )
+            emulation.start()
+            self._closing.append(emulation.stop)
+        self.ledger = emulation
+        identity = emulation.enroll("sandbox")
+        return Network(
+            channel=emulation.channel,
+            chaincode=settings["chaincode"],
+            peers=tuple(Node(endpoint=peer.endpoint, tls_hostname="localhost") for peer in emulation.peers),
+            orderers=tuple(Node(endpoint=each.endpoint, tls_hostname="localhost") for each in emulation.orderers),
+            tls_roots=emulation.tls_roots_pem,
+            identity=LedgerIdentity(
+                msp_id=emulation.msp_id, certificate=identity.certificate_pem, private_key=identity.private_key_pem
+            ),
+        )
+
+    def _setting(self, name: str) -> str:
+        for function in self.assembly.functions.values():
+            if name in function.environment:
+                return function.environment[name]
+        raise SandboxError(f"no function of the assembly has {name} in its environment")
+
+    def _create_resources(self, network: Network) -> None:
+        self.bucket = self._setting("S3_BUCKET")
+        buckets = list(self.assembly.buckets)
+        if self.bucket not in [bucket.name for bucket in buckets]:
+            buckets.append(Bucket(name=self.bucket, versioned=True))
+        for bucket in buckets:
+            self._aws.create_bucket(bucket)
+        secrets = self._aws.client("secretsmanager")
+        for user in json.loads(self._setting("FABRIC_IDENTITIES"))["users"].values():
+            secrets.create_secret(Name=_secret_name(user["certificate"]), SecretString=network.identity.certificate)
+            secrets.create_secret(Name=_secret_name(user["privateKey"]), SecretString=network.identity.private_key)
+
+    def _start_functions(self, network: Network) -> None:
+        self.lambda_runner = LambdaRunner(
+            self.assembly.functions.values(),
+            environment=lambda function: self._environment(function, network),
+            cache=CACHE,
+            logs=self.logs,
+            max_environments=self._max_environments,
+            runtime=self._runtime,
+        )
+        self._closing.append(self.lambda_runner.close)
+        self.lambda_runner.hooks.append(self._meet_faults)
+        self._aws.invoke = self.lambda_runner.invoke
+
+    def _environment(self, function: Function, network: Network) -> Mapping[str, str]:
+        region = self.assembly.region
+        replaced = {
+            **CREDENTIALS,
+            "AWS_ENDPOINT_URL": self.aws_endpoint,
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
+        }
+        if "FABRIC_NETWORK" in function.environment:
+            settings = json.loads(function.environment["FABRIC_NETWORK"]) | {
+                "channel": network.channel,
+                "chaincode": network.chaincode,
+                "peers": [node.as_setting() for node in network.peers],
+                "orderers": [node.as_setting() for node in network.orderers],
+                "tlsRoots": network.tls_roots,
+            }
+            replaced["FABRIC_NETWORK"] = json.dumps(settings)
+        if "FABRIC_IDENTITIES" in function.environment:
+            identities = json.loads(function.environment["FABRIC_IDENTITIES"])
+            identities["mspId"] = network.identity.msp_id
+            identities["users"] = {
+                name: {kind: _secret_name(secret) for kind, secret in user.items()}
+                for name, user in identities["users"].items()
+            }
+            replaced["FABRIC_IDENTITIES"] = json.dumps(identities)
+        return replaced
+
+    def _make_workflow(self, module: Any) -> "Workflow":
+        made: Workflow = module.Workflow(self.assembly, _Services(self.lambda_runner, self._aws))
+        made.hooks.append(self._meet_start_fault)
+        return made
+
+    def _serve(self, module: Any) -> None:
+        api: Api = module.Api(self.assembly, self.workflow.start_sync_execution, port=self._port)
+        self._closing.append(api.close)
+        self.api_url = api.url
+
+    def _meet_start_fault(self, _request: object) -> None:
+        action = self.faults.meet("states:StartSyncExecution", "before")
+        if action == "throttle":
+            raise ServiceError("ThrottlingException", 400, "Rate exceeded")
+        if action is not None:
+            raise ServiceError("ServiceUnavailable", 503, "A fault was placed here.")
+
+    def _meet_faults(self, invocation: Invocation) -> Answer | None:
+        action = self.faults.meet(f"lambda:{invocation.function}", invocation.phase)
+        if action in ("kill", "freeze"):
+            invocation.signal(signal.SIGKILL if action == "kill" else signal.SIGSTOP)
+            return exit_error(invocation.request_id, -signal.SIGKILL) if invocation.phase == "after" else None
+        if action == "throttle":
+            raise ServiceError("TooManyRequestsException", 429, "Rate Exceeded.")
+        if action is not None:
+            raise ServiceError("ServiceException", 500, "A fault was placed here.")
+        return None
+
+
+class _Services:
+    def __init__(self, runner: LambdaRunner, aws: Aws) -> None:
+        self.invoke, self.client = runner.invoke, aws.client
+
+
+def _secret_name(name_or_arn: str) -> str:
+    """moto ends an ARN with characters of its own, so that a template's ARN finds nothing: its name does."""
+    return name_or_arn.split(":secret:", 1)[-1]
