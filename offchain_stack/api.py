@@ -88,7 +88,8 @@ class DonorApi(Construct):
 
     * `state_machine`: an EXPRESS one with the input and output of `CreateWorkflow`.
     * `rest_api`: adds the resource to this API and makes none. Its stage, logs, throttling and gateway responses stay
-      its own; where it was imported, deploying its stage is its owner's, too.
+      its own. One of another stack has to be imported (`RestApi.from_rest_api_attributes`), and its stage deployed
+      afterwards by its owner.
     * `authorization_type`, `authorizer`: IAM (SigV4) by default.
     * `throttling_rate_limit`, `throttling_burst_limit`: requests a second, and at once, for the whole stage.
     * `cloud_watch_role`: sets the role by which API Gateway writes logs, one for the account and region; False where
@@ -132,7 +133,7 @@ class DonorApi(Construct):
             content_type="application/json",
             schema=_json_schema(record_type.request_schema()),
         )
-        self.resource = self.rest_api.root.add_resource(record_type.path)
+        self.resource = apigateway.Resource(self, "Resource", parent=self.rest_api.root, path_part=record_type.path)
         self.method = self.resource.add_method(
             "POST",
             self._integration(state_machine),
@@ -283,8 +284,7 @@ def _json_schema(schema: dict[str, Any]) -> apigateway.JsonSchema:
     """The schema as CDK's own type, which writes it into the template unchanged."""
     types = {"object": apigateway.JsonSchemaType.OBJECT, "string": apigateway.JsonSchemaType.STRING}
     return apigateway.JsonSchema(
-        schema=apigateway.JsonSchemaVersion.DRAFT4,
-        **({"title": schema["title"]} if "title" in schema else {}),
+        title=schema.get("title"),
         type=types[schema["type"]],
         additional_properties=schema.get("additionalProperties"),
         required=schema.get("required"),

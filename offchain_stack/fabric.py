@@ -171,7 +171,8 @@ class FabricNetwork(Construct):
         """Let `client`, such as a function's security group, connect to the Secrets Manager endpoint made here, if one
         was."""
         if self.secrets_endpoint:
-            self._endpoint_group.add_ingress_rule(client, ec2.Port.HTTPS)
+            # In the client's stack where it is another one: the endpoint's must not depend on it.
+            self._endpoint_group.add_ingress_rule(client, ec2.Port.HTTPS, None, True)
 
     def _grant_read(self, grantee: iam.IGrantable, arns: Sequence[str]) -> iam.Grant:
         if self._secrets_key:

@@ -7,9 +7,9 @@ from typing import Any
 INPUT_LIMIT = 262_144
 """Bytes of input that Step Functions takes (`StartSyncExecution`, and the state between two steps)."""
 
-_SUBMISSION_RESERVE = 4_096
-"""Bytes of that input kept for the submission's own fields: an `Idempotency-Key` of 256 characters (6 bytes each as
-JSON), three names of 64 characters (12 bytes each) and the request id leave some to spare."""
+_SUBMISSION_RESERVE = 5_120
+"""Bytes of that input kept for all but the arguments: an `Idempotency-Key` of 256 characters (6 bytes each as JSON),
+three names of 64 characters (12 bytes each), the request id and the fields' names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +122,6 @@ class RecordType:
         }
         name = text | {"maxLength": 64}
         return {
-            "$schema": "http://json-schema.org/draft-04/schema#",
             "title": f"Create{self.name}",
             "type": "object",
             "additionalProperties": False,

@@ -170,6 +170,12 @@ class Settings:
         "Customer key for the new bucket",
         default=None,
     )
+    cloud_watch_role: str = _setting(
+        _text("create|keep"),
+        "create",
+        "Role by which API Gateway writes logs, one for the account and region: create it, or keep the one there is",
+        default="create",
+    )
     noncurrent_days: int = _setting(_number, 30, "Days until an old object version is deleted", default=30)
     throttling_rate_limit: int = _setting(_number, 50, "Requests a second", default=50)
     throttling_burst_limit: int = _setting(_number, 100, "Requests at once", default=100)

@@ -92,6 +92,7 @@ class OffChainStack(cdk.Stack):
             "Api",
             state_machine=self.workflow.state_machine,
             record_type=record_type,
+            cloud_watch_role=settings.cloud_watch_role == "create",
             throttling_rate_limit=settings.throttling_rate_limit,
             throttling_burst_limit=settings.throttling_burst_limit,
         )

@@ -1,0 +1,46 @@
+"""Reading a synthesized template."""
+
+import json
+import re
+from typing import Any
+
+Template = dict[str, Any]
+
+
+def of_type(template: Template, kind: str) -> dict[str, Any]:
+    """The properties of the template's resources of one type, by logical id."""
+    return {
+        name: resource.get("Properties", {})
+        for name, resource in template["Resources"].items()
+        if resource["Type"] == kind
+    }
+
+
+def only(template: Template, kind: str) -> Any:
+    """The properties of the template's one resource of a type."""
+    (properties,) = of_type(template, kind).values()
+    return properties
+
+
+def definition(template: Template) -> dict[str, Any]:
+    """The state machine's definition, references written as `<LogicalId.Attribute>`."""
+    return json.loads(flat(only(template, "AWS::StepFunctions::StateMachine")["DefinitionString"]))  # type: ignore[no-any-return]
+
+
+def flat(value: Any) -> str:
+    match value:
+        case {"Fn::Join": [separator, parts]}:
+            return str(separator).join(map(flat, parts))
+        case {"Fn::GetAtt": [name, attribute]}:
+            return f"<{name}.{attribute}>"
+        case {"Ref": name}:
+            return f"<{name}>"
+        case _:
+            return str(value)
+
+
+def normalised(template: Template) -> Any:
+    """The template without what changes with every source: asset hashes, and the Deployment's logical id."""
+    text = json.dumps(template)
+    text = re.sub(r"[0-9a-f]{64}\.zip", "ASSET.zip", text)
+    return json.loads(re.sub(r"(Deployment[0-9A-F]{8})[0-9a-f]{32}", r"\1", text))
