@@ -41,6 +41,8 @@ class Aws:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            # Ctrl-C is for us alone; they end when we close their standard input.
+            start_new_session=True,
         )
         self._moto_port: int | None = None
         self._server = Server(self._handle)

@@ -5,7 +5,6 @@ wait instead of being throttled; environments are not frozen between invocations
 """
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -54,11 +53,6 @@ class Invocation:
     phase: When = "before"
     answer: Answer | None = None
     pid: int | None = None
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the function's process, once it has the event."""
-        if self.pid is not None:
-            os.kill(self.pid, number)
 
 
 Hook = Callable[[Invocation], Answer | None]
@@ -122,12 +116,14 @@ class LambdaRunner:
 
     def pids(self, function: str) -> list[int]:
         """The processes of `function` that live now."""
-        return self._pool(function).pids()
+        return [environment.process.pid for environment in self._pool(function).living()]
 
-    def kill(self, function: str) -> None:
-        """Kill every process of `function`, in the middle of whatever it does."""
-        for pid in self.pids(function):
-            os.kill(pid, signal.SIGKILL)
+    def kill(self, function: str, pid: int | None = None) -> None:
+        """Kill the process `pid` of `function`, by default every one, in the middle of whatever it does; returns when
+        it has ended."""
+        for environment in self._pool(function).living():
+            if pid in (None, environment.process.pid):
+                environment.kill()
 
     def close(self) -> None:
         for pool in self._pools.values():
@@ -203,9 +199,9 @@ class _Pool:
         finally:
             self._give_back(environment)
 
-    def pids(self) -> list[int]:
+    def living(self) -> "list[_Environment]":
         with self._changed:
-            return [environment.process.pid for environment in self._all if environment.alive]
+            return [environment for environment in self._all if environment.alive]
 
     def close(self) -> None:
         with self._changed:
@@ -275,6 +271,8 @@ class _Environment:
                 stdin=subprocess.PIPE,
                 stdout=file,
                 stderr=file,
+                # Ctrl-C is for us alone; they end when we close their standard input.
+                start_new_session=True,
             )
         threading.Thread(target=self._watch, daemon=True).start()
 

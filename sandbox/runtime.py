@@ -1,6 +1,7 @@
 """The sandbox as a whole: ledger, AWS endpoint, functions, workflow and API, started together and ended together."""
 
 import json
+import os
 import shutil
 import signal
 import tempfile
@@ -18,6 +19,7 @@ from .errors import SandboxError
 from .faults import Faults
 from .lambda_runner import Answer, Invocation, LambdaRunner, ServiceError, exit_error
 from .ledger import LedgerIdentity, Network, Node
+from .server import require_free
 
 if TYPE_CHECKING:
     from .api import Api
@@ -82,6 +84,7 @@ class Sandbox:
         return self._aws.client(service)
 
     def _start(self) -> None:
+        require_free(self._port)
         self.logs = Path(tempfile.mkdtemp(prefix="sandbox-logs-"))
         self._closing.append(lambda: shutil.rmtree(self.logs, ignore_errors=True))
         self._aws = Aws(self.faults)
@@ -220,9 +223,12 @@ class Sandbox:
 
     def _meet_faults(self, invocation: Invocation) -> Answer | None:
         action = self.faults.meet(f"lambda:{invocation.function}", invocation.phase)
-        if action in ("kill", "freeze"):
-            invocation.signal(signal.SIGKILL if action == "kill" else signal.SIGSTOP)
+        if action == "kill":
+            self.lambda_runner.kill(invocation.function, invocation.pid)
             return exit_error(invocation.request_id, -signal.SIGKILL) if invocation.phase == "after" else None
+        if action == "freeze" and invocation.pid:
+            os.kill(invocation.pid, signal.SIGSTOP)
+            return None
         if action == "throttle":
             raise ServiceError("TooManyRequestsException", 429, "Rate Exceeded.")
         if action is not None:

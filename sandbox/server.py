@@ -35,6 +35,11 @@ Handle = Callable[[Request], Response | None]
 """Answers one request; called by many threads. None breaks the connection without an answer."""
 
 
+def require_free(port: int) -> None:
+    """Raises SandboxError where `port` cannot be served on."""
+    Server(lambda _: None, port=port).close()
+
+
 class Server:
     """Serves from the moment it is made until `close`. Port 0 takes a free one. Raises SandboxError where the port is
     in use."""
