@@ -180,7 +180,7 @@ def _check_css_addresses(text: str) -> None:
         address = text[found.end() : end].strip()
         if len(address) > 1 and address[0] == address[-1] and address[0] in "\"'":
             address = address[1:-1]
-        if found[1].lower() != "url" or end < 0 or re.search(r"[\"'(]", address) or not _is_inner_reference(address):
+        if found[1].lower() != "url" or end < 0 or not _is_inner_reference(address):
             raise RefusedSvg(
                 f"refers to something outside of itself by {_shown(found[0])}) in its style. "
                 "Allowed are #fragments, and PNG, JPEG and WebP embedded as data:image/...;base64."

@@ -1,12 +1,17 @@
-"""AWS for unit tests: moto in this process."""
+"""AWS for unit tests: moto in this process. Property tests without time limits."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
+from hypothesis import HealthCheck, settings
 from moto import mock_aws
 from shared import aws
+
+# A busy machine is no failure.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="module")

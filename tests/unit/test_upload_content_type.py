@@ -107,6 +107,7 @@ PNG_SIGNATURE, END = PNG[:8], chunk(b"IEND", b"")
         JPEG.replace(b"\xff\xda", b"\xff\xfe"),
         WEBP[:12] + b"garbage " * 20,
         WEBP.replace(b"VP8 ", b"VP8Q"),
+        WEBP.replace(b"VP8 \x2e", b"VP8 \x30"),
         WEBP.replace(b"\x9d\x01\x2a", b"\x9d\x01\x2b"),
         WEBP_LOSSLESS.replace(b"\x11\0\0\0\x2f", b"\x11\0\0\0\x2e"),
         WEBP_ANIMATED.replace(b"ANMF", b"ANMX"),

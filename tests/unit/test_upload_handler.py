@@ -142,6 +142,14 @@ def test_a_direct_call_is_named_by_lambdas_request_id(bucket: Any, upload: Uploa
     assert bucket.Object(first["imageKey"]).metadata["request-id"] == CONTEXT.aws_request_id
 
 
+def test_direct_calls_without_a_key_are_submissions_of_their_own(upload: Upload) -> None:
+    first = upload(requestId=None)
+    with mock.patch.object(CONTEXT, "aws_request_id", "another-invocation"):
+        second = upload(requestId=None)
+    assert first["imageKey"] != second["imageKey"]
+    assert not set(first["nonces"]) & set(second["nonces"])
+
+
 def test_direct_calls_with_one_key_are_one_execution(bucket: Any, upload: Upload) -> None:
     first = upload(requestId=None, idempotencyKey="k")
     with mock.patch.object(CONTEXT, "aws_request_id", "another-invocation"):
@@ -245,7 +253,7 @@ def test_names_arrive_unchanged_in_answer_and_key(name: str, bucket: Any, upload
     assert upload(donorUserName=name, email=f"{name}@example.org") == answer
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     name=st.text(
         st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="/\ufffe\uffff"), min_size=1, max_size=40

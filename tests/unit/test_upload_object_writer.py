@@ -342,12 +342,8 @@ def test_a_refused_version_of_its_own_is_no_success(bucket: Any, s3: S3Faults, w
 def test_an_object_deleted_in_between_is_written_anew(status: int, bucket: Any, s3: S3Faults, write: Any) -> None:
     """Without s3:ListBucket S3 answers 403, not 404, where nothing is."""
     first = write(execution("one"))
-
-    def roll_back() -> None:
-        bucket.Object(KEY).Version(first.version_id).delete()
-        s3.refuse("HeadObject", status, str(status), times=1)
-
-    s3.before("HeadObject", roll_back)
+    s3.refuse("HeadObject", status, str(status), times=1)
+    s3.before("HeadObject", bucket.Object(KEY).Version(first.version_id).delete)
     second = write(execution("two"))
     assert second.created
     assert list(versions(bucket)) == [second.version_id]
