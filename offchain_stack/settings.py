@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +63,14 @@ def _tls_roots(value: Any) -> str:
     return _text(r"s3://[a-z0-9.-]+/.+|(?s:.*-----BEGIN CERTIFICATE-----.+-----END CERTIFICATE-----.*)")(value)
 
 
+def _secret_names(value: Any) -> str:
+    pattern = _text(r"[A-Za-z0-9/_+=.@{}-]+")(value)
+    fields = [field for _, field, *_ in string.Formatter().parse(pattern) if field is not None]
+    if not {"user", "part"} <= set(fields) <= {"member", "user", "part"}:
+        raise ValueError
+    return pattern
+
+
 def _users(value: Any) -> tuple[Any, ...]:
     """User names, or objects with a name and the secrets; made into FabricUser when all settings are known."""
     if not isinstance(value, list) or not value:
@@ -70,11 +79,9 @@ def _users(value: Any) -> tuple[Any, ...]:
         if isinstance(part, dict):
             if set(part) != {"name", "certificate", "privateKey"}:
                 raise ValueError
-            parts = list(part.values())
-        else:
-            parts = [part]
-        for text in parts:
-            _text(r"\S+")(text)
+            for secret in (part["certificate"], part["privateKey"]):
+                _text(r"[A-Za-z0-9/_+=.@:-]+")(secret)
+        _text(r"[A-Za-z0-9_+=.@-]{1,64}")(part["name"] if isinstance(part, dict) else part)
     names = [part["name"] if isinstance(part, dict) else part for part in value]
     if len(set(names)) != len(names):
         raise ValueError
@@ -138,9 +145,9 @@ class Settings:
         _text(r"[A-Za-z0-9_+=.@-]+"), "member1", "Member in the secrets' names; needed for users by name", default=None
     )
     secret_name_pattern: str = _setting(
-        _text(r"[A-Za-z0-9/_+=.@{}-]*\{user\}[A-Za-z0-9/_+=.@{}-]*\{part\}[A-Za-z0-9/_+=.@{}-]*"),
+        _secret_names,
         SECRET_NAME_PATTERN,
-        "Names of the secrets; part is signcert or pk",
+        "Names of the secrets, with {user}, {part} (signcert or pk) and perhaps {member}",
         default=SECRET_NAME_PATTERN,
     )
     secrets_key_arn: str | None = _setting(
@@ -233,12 +240,12 @@ class Settings:
 
 def _resolve_users(parsed: Mapping[str, Any]) -> tuple[FabricUser, ...]:
     users = []
+    pattern = parsed.get("secret_name_pattern", SECRET_NAME_PATTERN)
     for user in parsed["users"]:
         if isinstance(user, dict):
             users.append(FabricUser(name=user["name"], certificate=user["certificate"], private_key=user["privateKey"]))
-        elif "member" in parsed:
-            pattern = parsed.get("secret_name_pattern", SECRET_NAME_PATTERN)
-            users.append(FabricUser.from_secret_names(user, member=parsed["member"], pattern=pattern))
+        elif "member" in parsed or "{member}" not in pattern:
+            users.append(FabricUser.from_secret_names(user, member=parsed.get("member", ""), pattern=pattern))
         else:
             member = next(field for field in dataclasses.fields(Settings) if field.name == "member")
             raise _error(

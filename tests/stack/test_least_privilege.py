@@ -1,0 +1,95 @@
+"""Every IAM statement of the stack, walked: who may do what, and nowhere more than that."""
+
+import re
+from collections.abc import Iterator
+
+from stack_template import Template, flat, of_type
+
+ANY = "*"
+EC2 = {
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+}
+XRAY = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+LOG_DELIVERY = {
+    "logs:CreateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:DescribeLogGroups",
+    "logs:DescribeResourcePolicies",
+    "logs:GetLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:UpdateLogDelivery",
+    "xray:GetSamplingRules",
+    "xray:GetSamplingTargets",
+}
+SECRET = "arn:<AWS::Partition>:secretsmanager:<AWS::Region>:<AWS::AccountId>:secret:dev/fabricOrgs/member1/lambdaUser"
+CHAIN = "arn:<AWS::Partition>:s3:::us-east-1.managedblockchain/etc/managedblockchain-tls-chain.pem"
+
+
+def grants(template: Template, effect: str) -> Iterator[tuple[str, str, str]]:
+    """(construct, action, resource) of each identity policy's statements."""
+    policies = {
+        name: (flat(policy["Roles"][0]), policy["PolicyDocument"])
+        for name, policy in of_type(template, "AWS::IAM::Policy").items()
+    }
+    for role, document in policies.values():
+        construct = re.sub(r"Role[0-9A-F]{8}", "", role.strip("<>"))
+        for statement in document["Statement"]:
+            assert "NotAction" not in statement
+            assert "NotResource" not in statement
+            if statement["Effect"] == effect:
+                for action in aslist(statement["Action"]):
+                    for resource in aslist(statement["Resource"]):
+                        yield construct, action, re.sub(r"[0-9A-F]{8}\b", "", flat(resource))
+
+
+def aslist(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
+
+
+def test_each_role_may_do_what_its_part_needs_and_nothing_else(template: Template) -> None:
+    objects = "<StoreBucket.Arn>/ngo-donor-images/*"
+    assert set(grants(template, "Allow")) == {
+        *(("Upload", action, ANY) for action in EC2 | XRAY),
+        *(("Upload", action, "<UploadLogs.Arn>") for action in ("logs:CreateLogStream", "logs:PutLogEvents")),
+        ("Upload", "s3:PutObject", objects),
+        ("Upload", "s3:GetObject", objects),
+        ("Upload", "secretsmanager:GetSecretValue", f"{SECRET}/signcert-??????"),
+        *(("Chaincode", action, ANY) for action in EC2 | XRAY),
+        *(("Chaincode", action, "<ChaincodeLogs.Arn>") for action in ("logs:CreateLogStream", "logs:PutLogEvents")),
+        ("Chaincode", "secretsmanager:GetSecretValue", f"{SECRET}/signcert-??????"),
+        ("Chaincode", "secretsmanager:GetSecretValue", f"{SECRET}/pk-??????"),
+        ("Chaincode", "s3:GetObject", CHAIN),
+        *(("Workflow", action, ANY) for action in LOG_DELIVERY | XRAY),
+        ("Workflow", "lambda:InvokeFunction", "<UploadFunction.Arn>"),
+        ("Workflow", "lambda:InvokeFunction", "<ChaincodeFunction.Arn>"),
+        ("Workflow", "s3:DeleteObjectVersion", objects),
+        ("Api", "states:StartSyncExecution", "<WorkflowStateMachine>"),
+    }
+
+
+def test_the_functions_code_may_not_use_the_rights_lambda_needs(template: Template) -> None:
+    assert set(grants(template, "Deny")) == {("Upload", "ec2:*", ANY), ("Chaincode", "ec2:*", ANY)}
+
+
+def test_no_role_has_more_than_these_policies(template: Template) -> None:
+    roles = of_type(template, "AWS::IAM::Role")
+    managed = {name: flat(arn) for name, role in roles.items() for arn in role.get("ManagedPolicyArns", [])}
+    assert [arn.rsplit("/", 1)[1] for arn in managed.values()] == ["AmazonAPIGatewayPushToCloudWatchLogs"]
+    assert not [role for role in roles.values() if "Policies" in role]
+    assert not of_type(template, "AWS::IAM::ManagedPolicy")
+    assert not of_type(template, "AWS::Lambda::Permission")
+
+
+def test_each_role_is_assumed_by_its_service_alone(template: Template) -> None:
+    services = set()
+    for role in of_type(template, "AWS::IAM::Role").values():
+        (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
+        assert (statement["Effect"], statement["Action"]) == ("Allow", "sts:AssumeRole")
+        services.add(statement["Principal"]["Service"])
+    assert services == {"lambda.amazonaws.com", "states.amazonaws.com", "apigateway.amazonaws.com"}
