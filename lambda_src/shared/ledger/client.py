@@ -1,11 +1,12 @@
 """The Fabric ledger: endorse, order, await the verdict, and say of each failure what is certain."""
 
+import dataclasses
 import json
 import os
 import queue
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
 from .. import errors, submission
 from ..identities import Identity
@@ -17,6 +18,9 @@ from .interface import Call, Committed, CreatedRecord, FoundTransaction, Submit
 from .network import Network, Timing
 from .ordering import Orderers, Taken
 from .transport import CallFailed, Connection
+
+_Events = queue.SimpleQueue[str | Taken | None]
+"""Of one transaction: the code that a block told, None for a block that could not be read, what orderers made of it."""
 
 _CONFLICTS = {"MVCC_READ_CONFLICT", "PHANTOM_READ_CONFLICT"}
 
@@ -42,9 +46,9 @@ class FabricLedger:
     def evaluate(self, identity: Identity, call: Call, *, deadline: float) -> bytes:
         """See `Ledger.evaluate`."""
         denied = False
-        for peer in self._by_readiness():
+        for peer, share in self._in_turn(self._by_readiness(), deadline):
             try:
-                answer = self._ask(peer, identity, self._network.chaincode, call, deadline)
+                answer = self._ask(peer, identity, self._network.chaincode, call, share)
             except CallFailed as failure:
                 denied = denied or failure.code == "UNKNOWN"
                 logger.warning("A query found no answer", extra={"failure": str(failure)[:300]})
@@ -63,9 +67,9 @@ class FabricLedger:
     def find(self, identity: Identity, transaction_id: str, *, deadline: float) -> FoundTransaction | None:
         """See `Ledger.find`."""
         answered = False
-        for peer in self._by_readiness():
+        for peer, share in self._in_turn(self._by_readiness(), deadline):
             try:
-                found = self._find_at(peer, identity, transaction_id, deadline)
+                found = self._find_at(peer, identity, transaction_id, share)
             except CallFailed as failure:
                 logger.warning("A transaction could not be looked up", extra={"failure": str(failure)[:300]})
                 continue
@@ -80,10 +84,18 @@ class FabricLedger:
         """See `Ledger.close`."""
         self._listener.close()
         for connection in (*self._peers, *self._orderer_connections, *self._event_connections):
-            connection.close()
+            connection.renew()
 
     def _by_readiness(self) -> list[Connection]:
         return sorted(self._peers, key=lambda peer: peer.slow)
+
+    @staticmethod
+    def _in_turn(peers: Iterable[Connection], deadline: float) -> Iterator[tuple[Connection, float]]:
+        """Each peer with the moment by which it must have answered, so that a silent one leaves time for the others."""
+        different = list(dict.fromkeys(peers))
+        for number, peer in enumerate(different):
+            now = time.monotonic()
+            yield peer, now + (deadline - now) / (len(different) - number)
 
     def _ask(
         self, peer: Connection, identity: Identity, chaincode: str, call: Call, deadline: float
@@ -121,14 +133,8 @@ class FabricLedger:
                 block = self._ask(peer, identity, "qscc", by_id, deadline)
                 if block.status >= 400:
                     raise CallFailed(peer.address, f"STATUS_{block.status}", block.message[:300], unsent=False)
-                if messages.read_block_codes(block.result).get(transaction_id) == "VALID":
-                    return FoundTransaction(
-                        transaction_id=transaction_id,
-                        code="VALID",
-                        chaincode=found.chaincode,
-                        function=found.function,
-                        arguments=found.arguments,
-                    )
+                code = messages.read_block_codes(block.result).get(transaction_id, found.code)
+                found = dataclasses.replace(found, code=code)
         except messages.Unreadable as error:
             raise CallFailed(peer.address, "INTERNAL", str(error), unsent=False) from error
         return found
@@ -163,23 +169,27 @@ class _Submission:
                 return committed
         for number, nonce in enumerate(self._request.nonces):
             self._current = self._ids[number]
-            if number and self._left() > self._timing.conflict_pause:
-                time.sleep(self._timing.conflict_pause * random.uniform(1, 2) * number)  # noqa: S311
             try:
                 verdict = self._attempt(nonce)
             except _Found as found:
                 return found.outcome
             if isinstance(verdict, Committed):
                 return verdict
+            logger.warning("The transaction is invalid", extra={"transactionId": self._current, "code": verdict})
             if verdict not in _CONFLICTS:
-                logger.warning("The transaction is invalid", extra={"transactionId": self._current, "code": verdict})
                 raise self._invalid(f"The ledger refused the transaction as {verdict}; nothing was changed.")
-        if not self._request.nonces:
+            # It may conflict with the creation of the same record. Peers apply a block just after telling of it.
+            pause = self._timing.conflict_pause * random.uniform(1, 2)  # noqa: S311
+            time.sleep(max(0.0, min(pause, self._left())))
             outcome, _ = self._read_record(self._ledger._by_readiness())
             if outcome:
                 return outcome
-            raise self._unknown()
-        raise self._invalid("Other requests kept changing the same record; nothing was changed. Try again.")
+        if self._request.nonces:
+            raise self._invalid("Other requests kept changing the same record; nothing was changed. Try again.")
+        outcome, _ = self._read_record(self._ledger._by_readiness())
+        if outcome:
+            return outcome
+        raise self._unknown()
 
     def _attempt(self, nonce: bytes) -> Committed | str:
         """Bring one transaction to its verdict: committed, or the name of the code that makes it invalid."""
@@ -189,8 +199,8 @@ class _Submission:
                 return self._settle(found)
         call = self._request.call
         proposal = messages.propose(self._identity, self._network.channel, self._network.chaincode, call, nonce)
-        events: queue.SimpleQueue[str | Taken] = queue.SimpleQueue()
-        tell: Callable[[str], None] = events.put
+        events: _Events = queue.SimpleQueue()
+        tell: Callable[[str | None], None] = events.put
         self._ledger._listener.watch(proposal.transaction_id, self._identity, tell)
         try:
             endorsements = self._endorse(proposal)
@@ -198,20 +208,23 @@ class _Submission:
                 return self._settle(self._find_until_deadline(self._current))
             if not endorsements.matching:
                 return self._not_endorsed(endorsements)
+            if endorsements.refused_at:
+                # One peer refuses what others endorse: perhaps it has a record that they do not have yet.
+                outcome, _ = self._read_record(endorsements.refused_at)
+                if outcome:
+                    return outcome
             envelope = messages.assemble(proposal, endorsements.matching)
             live_by = min(self._deadline - self._timing.commit_reserve, time.monotonic() + 3 * self._timing.connect)
             if not self._ledger._listener.wait_live(live_by):
                 raise self._not_ordered(errors.LedgerUnavailable, "No peer tells of commits. Try again later.")
-            code = self._order(envelope, events)
+            found = self._order(envelope, events)
         finally:
             self._ledger._listener.unwatch(proposal.transaction_id, tell)
-        # The event tells an id's fate, not whose content has it: another request may have used the same name.
-        logger.debug("Verdict", extra={"transactionId": self._current, "code": code})
-        return self._settle(self._find_until_deadline(self._current), endorsements.matching[0].result)
+        return self._settle(found, endorsements.matching[0].result)
 
     def _endorse(self, proposal: messages.Proposal) -> Endorsements:
         deadline = min(self._deadline - self._timing.commit_reserve, time.monotonic() + self._timing.endorse)
-        while True:
+        for last in (False, False, True):
             endorsements = endorse(
                 proposal,
                 self._ledger._peers,
@@ -220,13 +233,11 @@ class _Submission:
                 deadline=deadline,
                 on_silence=self._read_while_silent,
             )
-            # A peer that is a block behind may read other versions: that mends itself at once or not at all.
-            if not endorsements.disagree or time.monotonic() + 1 > deadline:
-                return endorsements
-            if getattr(self, "_disagreed", 0) >= 2:
-                return endorsements
-            self._disagreed = getattr(self, "_disagreed", 0) + 1
-            time.sleep(self._timing.conflict_pause)
+            if not endorsements.disagree or last:
+                break
+            # A peer that is a block behind reads other versions: that mends itself at once or not at all.
+            time.sleep(max(0.0, min(self._timing.conflict_pause, deadline - time.monotonic())))
+        return endorsements
 
     def _not_endorsed(self, endorsements: Endorsements) -> Committed:
         refused, silent = endorsements.refused_at, endorsements.silent_at
@@ -254,8 +265,8 @@ class _Submission:
             )
         raise self._not_ordered(errors.LedgerUnavailable, "The ledger's peers could not answer. Try again later.")
 
-    def _order(self, envelope: bytes, events: "queue.SimpleQueue[str | Taken]") -> str:
-        """Hand the envelope to the orderers and wait: the name of the transaction's validation code."""
+    def _order(self, envelope: bytes, events: _Events) -> FoundTransaction:
+        """Hand the envelope to the orderers and wait until the transaction is on the ledger, with whatever code."""
         timing = self._timing
         if self._left() < timing.commit_reserve:
             raise self._not_ordered(errors.LedgerUnavailable, "The ledger was too slow. Try again later.")
@@ -268,21 +279,24 @@ class _Submission:
             if next_offer is not None and now >= next_offer:
                 next_offer = None
                 self._ledger._orderers.offer(envelope, self._deadline, events.put)
-            wake = min(self._deadline, next_poll, next_offer or next_poll)
+            if now >= next_poll:
+                found = self._find_or_none(self._current, limit=timing.poll * 2)
+                if found:
+                    self._missed_event(events)
+                    return found
+                next_poll = time.monotonic() + timing.poll
+            wake = min(self._deadline, next_poll, next_poll if next_offer is None else next_offer)
             try:
-                event = events.get(timeout=max(0.001, wake - now))
+                event = events.get(timeout=max(0.001, wake - time.monotonic()))
             except queue.Empty:
-                if time.monotonic() >= next_poll:
-                    found = self._find_or_none(self._current, limit=timing.poll * 2)
-                    next_poll = time.monotonic() + timing.poll
-                    if found:
-                        self._missed_event(events)
-                        return found.code
                 continue
-            if isinstance(event, str):
-                return event
             now = time.monotonic()
-            if event is Taken.YES:
+            if isinstance(event, str):
+                # The event tells an id's fate, not whose content has it: another request may have used the same name.
+                return self._find_until_deadline(self._current)
+            if event is None:
+                next_poll = now
+            elif event is Taken.YES:
                 maybe_taken, next_offer = True, now + timing.offer_again
             elif event is Taken.MAYBE or maybe_taken:
                 maybe_taken, next_offer = True, now + min(timing.poll, timing.offer_again)
@@ -292,7 +306,7 @@ class _Submission:
                 raise self._not_ordered(errors.LedgerUnavailable, "No orderer took the request. Try again later.")
         raise self._unknown()
 
-    def _missed_event(self, events: "queue.SimpleQueue[str | Taken]") -> None:
+    def _missed_event(self, events: _Events) -> None:
         """The ledger has the verdict: unless the event comes at once too, the stream is not what it seems."""
         until = time.monotonic() + min(0.2, self._left())
         while time.monotonic() < until:
@@ -303,10 +317,8 @@ class _Submission:
                 break
         self._ledger._listener.suspect()
 
-    def _settle(self, found: FoundTransaction | None, result: bytes = b"") -> Committed | str:
-        """What a transaction on the ledger means for this submission."""
-        if found is None:
-            raise self._unknown()
+    def _settle(self, found: FoundTransaction, result: bytes = b"") -> Committed | str:
+        """What a transaction on the ledger means for this submission: success, or the code that makes it invalid."""
         if not self._is_ours(found):
             raise errors.IdempotencyKeyReused(
                 "Idempotency-Key: it was already used with another content. Use a new key for a new request."
@@ -346,7 +358,7 @@ class _Submission:
             time.sleep(min(self._timing.poll / 4, max(0.0, self._left())))
         raise self._unknown()
 
-    def _read_while_silent(self, silent: Sequence[Connection]) -> None:
+    def _read_while_silent(self) -> None:
         outcome, _ = self._read_record(self._ledger._by_readiness())
         if outcome:
             raise _Found(outcome)
@@ -362,9 +374,9 @@ class _Submission:
         if record is None:
             return None, True
         absent = False
-        for peer in dict.fromkeys(peers):
+        for peer, share in self._ledger._in_turn(peers, self._deadline):
             try:
-                answer = self._ledger._ask(peer, self._identity, self._network.chaincode, record.read, self._deadline)
+                answer = self._ledger._ask(peer, self._identity, self._network.chaincode, record.read, share)
             except CallFailed as failure:
                 logger.warning("The record could not be read", extra={"failure": str(failure)[:300]})
                 continue

@@ -24,7 +24,7 @@ class CommitListener:
         self._peers = list(peers)
         self._timing = timing
         self._state = threading.Condition()
-        self._watching: dict[str, list[Callable[[str], None]]] = {}
+        self._watching: dict[str, list[Callable[[str | None], None]]] = {}
         self._identity: Identity | None = None
         self._thread: threading.Thread | None = None
         self._peer = 0
@@ -34,9 +34,10 @@ class CommitListener:
         self._number: int | None = None
         self._closed = False
 
-    def watch(self, transaction_id: str, identity: Identity, tell: Callable[[str], None]) -> None:
-        """From now on `tell` receives the validation code of every occurrence of the transaction in a block, in another
-        thread. `identity` signs the request for the blocks. End it with `unwatch`."""
+    def watch(self, transaction_id: str, identity: Identity, tell: Callable[[str | None], None]) -> None:
+        """From now on `tell` receives, in another thread, the transaction's validation code as a block has it, or None
+        where a block could not be read, so that the ledger itself must be asked. `identity` signs the request for the
+        blocks. End it with `unwatch`."""
         with self._state:
             self._identity = identity
             self._watching.setdefault(transaction_id, []).append(tell)
@@ -49,7 +50,7 @@ class CommitListener:
                 self._thread.start()
             self._state.notify_all()
 
-    def unwatch(self, transaction_id: str, tell: Callable[[str], None]) -> None:
+    def unwatch(self, transaction_id: str, tell: Callable[[str | None], None]) -> None:
         """End what `watch` began."""
         with self._state:
             watchers = self._watching.get(transaction_id, [])
@@ -95,13 +96,13 @@ class CommitListener:
         failures = 0
         while True:
             with self._state:
-                # A stream that broke is made anew at once only while someone needs it.
+                if failures and not self._closed:
+                    self._state.wait(min(1.0, 0.05 * 2 ** (failures // len(self._peers))))
+                # A stream that broke is made anew only when someone needs it.
                 while not self._watching and not self._closed:
                     self._state.wait()
                 if self._closed or self._identity is None:
                     return
-                if failures:
-                    self._state.wait(min(1.0, 0.05 * 2**failures))
                 peer = self._peers[self._peer]
                 start = messages.seek(self._identity, self._channel, self._number)
                 self._called = Instant()
@@ -124,12 +125,24 @@ class CommitListener:
             except messages.Unreadable:
                 break
             if isinstance(block, str):
-                logger.warning("A peer ended the block stream", extra={"status": block})
-                break
+                # The peer then ends the stream, unless the status stands for a block that it cannot filter: Fabric 2.2
+                # says BAD_REQUEST in its place and goes on with the next one.
+                logger.warning("A peer sent a status in place of a block", extra={"status": block})
+                self._tell_missed(call)
+                continue
             heard = True
             self._tell(block, call)
         end(call)
         return heard
+
+    def _tell_missed(self, call: object) -> None:
+        with self._state:
+            if self._call is not call or self._number is None:
+                return
+            self._number += 1
+            told = [tell for watchers in self._watching.values() for tell in watchers]
+        for tell in told:
+            tell(None)
 
     def _tell(self, block: messages.Block, call: object) -> None:
         with self._state:

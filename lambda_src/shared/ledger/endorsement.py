@@ -37,7 +37,7 @@ def endorse(
     required: int,
     timing: Timing,
     deadline: float,
-    on_silence: Callable[[Sequence[Connection]], None] = lambda peers: None,
+    on_silence: Callable[[], None] = lambda: None,
 ) -> Endorsements:
     """Ask `peers` for endorsements until `required` agree, all have answered, or `deadline` (monotonic) has come.
 
@@ -83,7 +83,7 @@ def endorse(
                     peer.renew()
                     waiting[peer] += 1
                     ask(peer)
-                on_silence(list(waiting))
+                on_silence()
                 continue
             break
         if peer not in waiting:

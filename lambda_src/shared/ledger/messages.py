@@ -27,25 +27,25 @@ from .interface import Call, FoundTransaction
 # hfc's generated modules are older than protobuf's C implementation accepts.
 os.environ["PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"] = "python"
 if importlib.util.find_spec("hkdf") is None:
-    # hfc.util.crypto imports it for an encryption that Fabric's protocol does not use; PyPI has it only as source, which
-    # a bundle made of wheels alone leaves out.
+    # hfc.util.crypto imports it for an encryption that Fabric's protocol does not use. PyPI has it only as source, so
+    # that a bundle made of wheels lacks it.
     sys.modules["hkdf"] = types.ModuleType("hkdf")
     sys.modules["hkdf"].Hkdf = None  # type: ignore[attr-defined]
 
-from google.protobuf.message import DecodeError  # noqa: E402
-from google.protobuf.timestamp_pb2 import Timestamp  # noqa: E402
-from hfc.protos import utils as protos_utils  # noqa: E402
-from hfc.protos.common import common_pb2  # noqa: E402
-from hfc.protos.orderer import ab_pb2  # noqa: E402
-from hfc.protos.peer import (  # noqa: E402
+from google.protobuf.message import DecodeError
+from google.protobuf.timestamp_pb2 import Timestamp
+from hfc.protos import utils as protos_utils
+from hfc.protos.common import common_pb2
+from hfc.protos.orderer import ab_pb2
+from hfc.protos.peer import (
     chaincode_pb2,
     events_pb2,
     proposal_pb2,
     proposal_response_pb2,
     transaction_pb2,
 )
-from hfc.util import utils as hfc_utils  # noqa: E402
-from hfc.util.crypto.crypto import ecies  # noqa: E402
+from hfc.util import utils as hfc_utils
+from hfc.util.crypto.crypto import ecies
 
 PROCESS_PROPOSAL = "/protos.Endorser/ProcessProposal"
 DELIVER_FILTERED = "/protos.Deliver/DeliverFiltered"
@@ -251,8 +251,8 @@ def _codes(pairs: Any) -> dict[str, str]:
 def _code_name(number: int) -> str:
     try:
         name: str = transaction_pb2.TxValidationCode.Name(number)
-    except ValueError:
-        return f"CODE_{number}"
+    except ValueError:  # hfc's list is older than INVALID_CHAINCODE
+        return "INVALID_CHAINCODE" if number == 25 else f"CODE_{number}"
     return name
 
 

@@ -73,7 +73,7 @@ class Timing:
     """How much longer to wait for the other peers once enough have endorsed, so that their results are compared."""
     silence: float = 2.0
     """Chaincode silent for so long: the record is read meanwhile, since some shims never answer for a refusal."""
-    evaluate: float = 5.0
+    evaluate: float = 3.0
     """A query at one peer before the next one is asked."""
     broadcast: float = 3.0
     """An orderer's answer."""

@@ -123,14 +123,6 @@ class Connection:
             if broken is None or self._channel is broken:
                 self._channel = self._connected = None
 
-    def close(self) -> None:
-        """Close the channel and end all calls on it."""
-        with self._lock:
-            channel, self._channel = self._channel, None
-            self._connected = None
-        if channel is not None:
-            channel.close()
-
     def _unary(self, method: str) -> tuple[Any, Any]:
         channel = self._channel_now()
         with self._lock:

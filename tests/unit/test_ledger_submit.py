@@ -1,0 +1,240 @@
+"""What a submission becomes where all nodes are up: success, refusal, conflict, repetition."""
+
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from shared import errors
+from shared.ledger.client import FabricLedger
+from shared.ledger.interface import Call, Committed, Submit
+
+from tests.unit.fabric_fixtures import TIMING, Donor, Fabric, client_identity, fabric, fabric_of_module
+
+__all__ = ["fabric", "fabric_of_module"]
+
+
+def test_success_is_the_ledgers_verdict(fabric: Fabric) -> None:
+    donor = Donor()
+    committed = fabric.submit(fabric.ledger(), donor.request())
+    assert committed == Committed(transaction_id=donor.ids(fabric.identity)[0])
+    assert fabric.codes(committed.transaction_id) == ["VALID"]
+    assert fabric.record(donor) == {**donor.fields, "docType": "donor"}
+
+
+@pytest.mark.parametrize("name", ["Ünïcödé", "O'Brien", 'quote"back\\slash', "\U0001f600", "$#@@ {}", "日本"])
+def test_text_arrives_as_sent(fabric: Fabric, name: str) -> None:
+    donor = Donor(name=f"{name}-{Donor().name}")
+    fabric.submit(fabric.ledger(), donor.request())
+    stored = fabric.record(donor)
+    assert stored is not None
+    assert stored["donorUserName"] == donor.name
+
+
+def test_the_chaincodes_result_is_returned(fabric: Fabric) -> None:
+    donor = Donor()
+    ledger = fabric.ledger()
+    fabric.submit(ledger, donor.request())
+    query = Call(function="queryDonor", arguments=(json.dumps({"donorUserName": donor.name}),))
+    other = Donor()
+    committed = fabric.submit(ledger, other.request(call=query, created_record=None))
+    assert json.loads(committed.result)["donorUserName"] == donor.name
+
+
+def test_a_donor_of_another_submission_is_refused_as_such(fabric: Fabric) -> None:
+    ledger, first = fabric.ledger(), Donor()
+    fabric.submit(ledger, first.request())
+    second = Donor(name=first.name, image="second")
+    with pytest.raises(errors.RecordAlreadyExists):
+        fabric.submit(ledger, second.request())
+    assert fabric.record(first) == {**first.fields, "docType": "donor"}
+
+
+@pytest.mark.parametrize("shim", ["2.2.3", "2.4.2", "2.5.8"])
+def test_already_exists_does_not_depend_on_the_shim(fabric: Fabric, shim: Any) -> None:
+    ledger, first = fabric.ledger(), Donor()
+    fabric.submit(ledger, first.request())
+    for peer in fabric.emulation.peers:
+        peer.endorser.shim = shim
+    with pytest.raises(errors.RecordAlreadyExists):
+        fabric.submit(ledger, Donor(name=first.name, image="second").request())
+
+
+def test_the_same_record_under_another_transaction_is_success(fabric: Fabric) -> None:
+    """The certificate, and with it every transaction id, changed after the first attempt's answer was lost."""
+    ledger, donor = fabric.ledger(), Donor()
+    first = fabric.submit(ledger, donor.request())
+    renewed = client_identity(fabric.emulation, "lambdaUser-renewed")
+    request = donor.request(first=False, earlier_transaction_ids=[first.transaction_id])
+    assert fabric.submit(ledger, request, identity=renewed) == first
+    assert len([t for t in fabric.emulation.transactions() if t.tx_id in donor.ids(renewed)]) == 0
+
+    forgotten = fabric.submit(ledger, donor.request(), identity=renewed)
+    assert forgotten.transaction_id == ""
+
+
+def test_a_record_without_the_optional_hash_is_ours(fabric: Fabric) -> None:
+    ledger, donor = fabric.ledger(), Donor()
+    older = {name: value for name, value in donor.fields.items() if name != "imageSha256"}
+    call = Call(function="createDonor", arguments=(json.dumps(older),))
+    committed = fabric.submit(ledger, donor.request(call=call))
+    renewed = client_identity(fabric.emulation, "lambdaUser-renewed")
+    again = donor.request(first=False, earlier_transaction_ids=[committed.transaction_id], nonces=())
+    with pytest.raises(errors.IdempotencyKeyReused):
+        fabric.submit(ledger, again, identity=renewed)
+    assert fabric.submit(ledger, donor.request(), identity=renewed).transaction_id == ""
+
+
+@pytest.mark.parametrize("shim", ["2.2.3", "2.5.8"])
+def test_a_refusal_without_a_record_is_the_chaincodes(fabric: Fabric, shim: Any) -> None:
+    for peer in fabric.emulation.peers:
+        peer.endorser.shim = shim
+    donor = Donor()
+    with pytest.raises(errors.ChaincodeRejected):
+        fabric.submit(fabric.ledger(), donor.request(call=Call(function="createDonor", arguments=("no JSON",))))
+    assert fabric.record(donor) is None
+
+
+def test_a_refusal_is_not_certain_after_an_earlier_attempt(fabric: Fabric) -> None:
+    donor = Donor()
+    request = donor.request(first=False, call=Call(function="createDonor", arguments=("no JSON",)))
+    with pytest.raises(errors.OutcomeUnknown) as raised:
+        fabric.submit(fabric.ledger(), request)
+    assert raised.value.transaction_id == donor.ids(fabric.identity)[0]
+
+
+def test_an_unknown_function_is_bounded(fabric: Fabric) -> None:
+    """The workshop's chaincode never answers for a function that it does not have."""
+    donor = Donor()
+    began = time.monotonic()
+    with pytest.raises(errors.LedgerUnavailable):
+        fabric.submit(fabric.ledger(), donor.request(call=Call(function="noSuch", arguments=("{}",))), within=2.0)
+    assert time.monotonic() - began < 2.0
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_the_same_submission_again_is_the_same_transaction(fabric: Fabric, first: bool) -> None:
+    ledger, donor = fabric.ledger(), Donor()
+    committed = fabric.submit(ledger, donor.request())
+    assert fabric.submit(ledger, donor.request(first=first)) == committed
+    assert fabric.codes(committed.transaction_id) == ["VALID"]
+
+
+def test_the_same_submission_at_the_same_time_is_one_transaction(fabric: Fabric) -> None:
+    ledger, donor = fabric.ledger(), Donor()
+    with ThreadPoolExecutor(4) as pool:
+        calls = [pool.submit(fabric.submit, ledger, donor.request(first=n == 0)) for n in range(4)]
+        answers = {call.result() for call in calls}
+    assert answers == {Committed(transaction_id=donor.ids(fabric.identity)[0])}
+    assert fabric.codes(donor.ids(fabric.identity)[0]).count("VALID") == 1
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_key_used_with_another_content_is_refused(fabric: Fabric, first: bool) -> None:
+    ledger, donor = fabric.ledger(), Donor()
+    fabric.submit(ledger, donor.request())
+    other = Donor(idempotency_key=donor.idempotency_key)
+    with pytest.raises(errors.IdempotencyKeyReused):
+        fabric.submit(ledger, other.request(first=first))
+    assert fabric.record(other) is None
+
+
+def test_a_key_used_with_another_content_at_the_same_time(fabric: Fabric) -> None:
+    """Both are endorsed before either commits: the commit event of the id does not say whose content it has."""
+    for _ in range(5):
+        ledger = fabric.ledger()
+        one = Donor()
+        two = Donor(idempotency_key=one.idempotency_key)
+        both_endorsed = threading.Barrier(2)
+        fabric.emulation.faults.place(
+            "before-broadcast", lambda barrier=both_endorsed: barrier.wait(2) and None, times=2
+        )
+        outcomes = _together(fabric, ledger, [one.request(), two.request()])
+        winners = [donor for donor, outcome in zip((one, two), outcomes, strict=True) if isinstance(outcome, Committed)]
+        assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Committed", "IdempotencyKeyReused"]
+        assert [donor for donor in (one, two) if fabric.record(donor)] == winners
+
+
+def test_two_creates_of_one_donor_at_the_same_time(fabric: Fabric) -> None:
+    ledger, one = fabric.ledger(), Donor()
+    two = Donor(name=one.name, image="second")
+    both_endorsed = threading.Barrier(2)
+    fabric.emulation.faults.place("before-broadcast", lambda: both_endorsed.wait(2) and None, times=2)
+    outcomes = _together(fabric, ledger, [one.request(), two.request()])
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Committed", "RecordAlreadyExists"]
+    winner = one if isinstance(outcomes[0], Committed) else two
+    assert fabric.record(one) == {**winner.fields, "docType": "donor"}
+    codes = [fabric.codes(donor.ids(fabric.identity)[0]) for donor in (one, two)]
+    assert sorted(codes) == [["MVCC_READ_CONFLICT"], ["VALID"]]
+
+
+def test_a_conflict_takes_the_next_nonce(fabric: Fabric) -> None:
+    """A query of all donors as a transaction meets a phantom, then succeeds under the second id."""
+    ledger, donor = fabric.ledger(), Donor()
+    request = donor.request(call=Call(function="queryAllDonors", arguments=("{}",)), created_record=None)
+
+    def change() -> None:
+        fabric.submit(ledger, Donor().request())
+
+    fabric.emulation.faults.place("before-broadcast", change, function="queryAllDonors")
+    committed = fabric.submit(ledger, request)
+    ids = donor.ids(fabric.identity)
+    assert committed.transaction_id == ids[1]
+    assert [fabric.codes(transaction_id) for transaction_id in ids] == [["PHANTOM_READ_CONFLICT"], ["VALID"], []]
+
+    assert fabric.submit(ledger, donor.request(first=False, call=request.call)).transaction_id == ids[1]
+
+
+def test_conflicts_are_bounded_by_the_nonces(fabric: Fabric) -> None:
+    ledger, donor = fabric.ledger(), Donor()
+    request = donor.request(call=Call(function="queryAllDonors", arguments=("{}",)), created_record=None)
+
+    def change() -> None:
+        fabric.submit(ledger, Donor().request())
+
+    fabric.emulation.faults.place("before-broadcast", change, function="queryAllDonors", times=None)
+    with pytest.raises(errors.TransactionInvalid):
+        fabric.submit(ledger, request)
+    assert [fabric.codes(t) for t in donor.ids(fabric.identity)] == [["PHANTOM_READ_CONFLICT"]] * 3
+
+    with pytest.raises(errors.TransactionInvalid):
+        fabric.submit(ledger, donor.request(first=False, call=request.call, created_record=None))
+
+
+def test_sixteen_at_a_time_share_one_stream(fabric: Fabric) -> None:
+    ledger = fabric.ledger()
+    donors = [Donor() for _ in range(160)]
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda donor: fabric.submit(ledger, donor.request(), within=10), donors))
+    assert [answer.transaction_id for answer in answers] == [donor.ids(fabric.identity)[0] for donor in donors]
+    assert all(fabric.record(donor) for donor in donors)
+    streams = [thread for thread in threading.enumerate() if thread.name == "commit-listener" and thread.is_alive()]
+    assert len(streams) == 1
+
+
+def test_an_identity_that_the_channel_does_not_accept(fabric: Fabric) -> None:
+    stranger = client_identity(fabric.emulation, "orderer-admin", msp_id="OrdererMSP", role="admin")
+    with pytest.raises(errors.EndorsementFailed):
+        fabric.submit(fabric.ledger(), Donor().request(), identity=stranger)
+    with pytest.raises(errors.OutcomeUnknown):
+        fabric.submit(fabric.ledger(), Donor().request(first=False), identity=stranger)
+
+
+def test_too_little_time_orders_nothing(fabric: Fabric) -> None:
+    donor = Donor()
+    with pytest.raises(errors.LedgerUnavailable):
+        fabric.submit(fabric.ledger(), donor.request(), within=TIMING.commit_reserve / 2)
+    assert fabric.codes(donor.ids(fabric.identity)[0]) == []
+
+
+def _together(fabric: Fabric, ledger: FabricLedger, requests: list[Submit]) -> list[Any]:
+    def outcome(request: Submit) -> Any:
+        try:
+            return fabric.submit(ledger, request)
+        except errors.OffchainError as error:
+            return error
+
+    with ThreadPoolExecutor(len(requests)) as pool:
+        return list(pool.map(outcome, requests))
