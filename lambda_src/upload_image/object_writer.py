@@ -45,10 +45,11 @@ class Content:
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """Who writes. `transaction_ids`: hex, in the order in which they may be used."""
+    """Who writes. `nonces` and `transaction_ids`: hex, in the order in which they may be used."""
 
     request_id: str
     submission_id: str
+    nonces: tuple[str, ...]
     transaction_ids: tuple[str, ...]
     fabric_username: str
     data_field: str
@@ -108,6 +109,8 @@ class ObjectWriter:
             "submission-id": execution.submission_id,
             "request-id": execution.request_id,
             "created": "true" if met is None else "false",
+            # With its nonces the sweep can use up transaction ids that must not commit any more.
+            "nonces": ",".join(execution.nonces),
             # The own ones first, then those of other executions.
             "transaction-ids": ",".join(dict.fromkeys([*execution.transaction_ids, *earlier])),
             "fabric-username": quote(execution.fabric_username, safe="!#$&'()*+,/:;=?@[]^`{|}"),

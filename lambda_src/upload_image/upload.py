@@ -63,6 +63,7 @@ class Uploader:
                 # A direct call that brings a key but no request id is one execution however often it is repeated.
                 request_id=asked.request_id or ("direct" if asked.idempotency_key else invocation_id),
                 submission_id=submission.submission_id,
+                nonces=tuple(nonce.hex() for nonce in submission.nonces),
                 transaction_ids=tuple(transaction_id(nonce, signer) for nonce in submission.nonces),
                 fabric_username=username,
                 data_field=self.record_type.data_field,

@@ -96,6 +96,7 @@ def test_a_picture_is_stored_and_proved(
     }
     assert found["Metadata"]["submission-id"] == answer["submissionId"]
     assert found["Metadata"]["request-id"] == "JKJaXmPLvHcESHA="
+    assert found["Metadata"]["nonces"].split(",") == answer["nonces"]
     assert found["Metadata"]["transaction-ids"].split(",") == answer["transactionIds"]
     assert json.loads(json.dumps(answer)) == answer
 

@@ -29,6 +29,7 @@ def execution(request_id: str, transaction_ids: tuple[str, ...] = OWN_IDS, **cha
         Execution(
             request_id=request_id,
             submission_id="0123",
+            nonces=("01" * 24, "02" * 24, "03" * 24),
             transaction_ids=transaction_ids,
             fabric_username="lambdaUser",
             data_field="image",
@@ -169,6 +170,7 @@ def test_the_first_execution_creates_the_object(bucket: Any, s3: S3Faults, write
         "submission-id": "0123",
         "request-id": "one",
         "created": "true",
+        "nonces": ",".join(("01" * 24, "02" * 24, "03" * 24)),
         "transaction-ids": ",".join(OWN_IDS),
         "fabric-username": "lambdaUser",
         "image-sha256": hashlib.sha256(PNG).hexdigest(),
