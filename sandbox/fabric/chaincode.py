@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from hfc.protos.ledger.rwset import rwset_pb2
 from hfc.protos.ledger.rwset.kvrwset import kv_rwset_pb2
 
-from sandbox.fabric.ledger import HistoryEntry, State
+from sandbox.fabric.ledger import State
 from sandbox.fabric.messages import serialized
 
 
@@ -61,10 +61,6 @@ class Stub:
         query.raw_reads.SetInParent()
         self._ranges.append(query)
         return ((key, value) for key, value, _ in found)
-
-    def get_history_for_key(self, key: str) -> Sequence[HistoryEntry]:
-        """Committed values of `key`, newest first."""
-        return self._state.history(self._namespace, key)
 
     def set_event(self, name: str, payload: bytes) -> None:
         """The chaincode event of this transaction; the last one counts."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 from hfc.protos.common import common_pb2
 from hfc.protos.peer import proposal_pb2
@@ -26,6 +25,7 @@ from sandbox.fabric.msp import Membership, NotAMember
 
 _CODE: dict[str, int] = dict(ValidationCode.items())
 VALID = _CODE["VALID"]
+Update = tuple[str, str, bytes | None, Version]  # namespace, key, value, version
 
 
 class Rules:
@@ -49,7 +49,7 @@ class Rules:
                     codes[position] = _CODE["DUPLICATE_TXID"]
                 seen.add(transaction.tx_id)
         written: set[tuple[str, str]] = set()
-        updates: list[tuple[str, str, bytes | None, Version, Transaction]] = []
+        updates: list[Update] = []
         for position, transaction in enumerate(block.transactions):
             if codes[position] != VALID or transaction.type != ENDORSER_TRANSACTION:
                 continue
@@ -59,13 +59,13 @@ class Rules:
             for namespace, kv in transaction.read_write_sets:
                 for write in kv.writes:
                     value = None if write.is_delete else write.value
-                    updates.append((namespace, write.key, value, (block.number, position), transaction))
+                    updates.append((namespace, write.key, value, (block.number, position)))
                     written.add((namespace, write.key))
-        for namespace, key, value, version, transaction in updates:
-            ledger.state.write(namespace, key, value, version, transaction)
+        for update in updates:
+            ledger.state.write(*update)
         verdicts = bytes(codes)
         previous = ledger.blocks[-1].commit_hash if ledger.blocks else b""
-        content = repr([(ns, key, value, version) for ns, key, value, version, _ in updates]).encode()
+        content = repr(updates).encode()
         commit_hash = b""
         if block.number:
             digest = hashlib.sha256(verdicts + content + previous).digest()
@@ -157,7 +157,7 @@ class Rules:
         return VALID if len(endorsers) >= self._required else _CODE["ENDORSEMENT_POLICY_FAILURE"]
 
 
-def _conflict(transaction: Transaction, ledger: Ledger, updates: list[Any], written: set[tuple[str, str]]) -> int:
+def _conflict(transaction: Transaction, ledger: Ledger, updates: list[Update], written: set[tuple[str, str]]) -> int:
     for namespace, kv in transaction.read_write_sets:
         for read in kv.reads:
             version = (read.version.block_num, read.version.tx_num) if read.HasField("version") else None
@@ -165,7 +165,7 @@ def _conflict(transaction: Transaction, ledger: Ledger, updates: list[Any], writ
                 return _CODE["MVCC_READ_CONFLICT"]
         for query in kv.range_queries_info:
             now = {key: version for key, _, version in ledger.state.range(namespace, query.start_key, query.end_key)}
-            for other, key, value, version, _ in updates:
+            for other, key, value, version in updates:
                 if other == namespace and query.start_key <= key and (not query.end_key or key < query.end_key):
                     if value is None:
                         now.pop(key, None)

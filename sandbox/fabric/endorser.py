@@ -42,19 +42,15 @@ class _Failed(Exception):
     """Answered as status 500 with this message, without endorsement."""
 
 
-class _ChaincodeSettings:
-    """What of the chaincode all peers share: whether its process is up."""
+class ChaincodeProcess:
+    """The process that runs the chaincode for all peers."""
 
     def __init__(self) -> None:
         self.down = False
 
 
 class Endorser:
-    """The endorsing side of one peer.
-
-    `shim` selects how a Node chaincode's refusal comes out: as an error text ("2.2.3"), as no answer until the execute
-    time-out ("2.4.2"), or as status 500 without a message ("2.5.8"). `diverges` makes the peer's simulations differ.
-    """
+    """The endorsing side of one peer."""
 
     def __init__(
         self,
@@ -64,19 +60,16 @@ class Endorser:
         membership: Membership,
         identity: Identity,
         chaincodes: Mapping[str, Chaincode],
-        settings: _ChaincodeSettings,
+        process: ChaincodeProcess,
         execute_timeout: float,
-        shim: Shim,
     ) -> None:
         self._channel = channel
         self._org = org
         self._membership = membership
         self._identity = identity
         self._chaincodes = chaincodes
-        self._settings = settings
-        self.execute_timeout = execute_timeout
-        self.shim: Shim = shim
-        self.diverges = False
+        self._process = process
+        self._execute_timeout = execute_timeout
 
     async def process(self, raw: bytes, context: Any, peer: Peer) -> bytes:
         """The serialized ProposalResponse; refusals of form and access abort with gRPC UNKNOWN, as Fabric's do."""
@@ -197,14 +190,14 @@ class Endorser:
             await self._time_out(proposal)
             raise
         except ChaincodeError as error:
-            if self.shim == "2.4.2":
+            if peer.shim == "2.4.2":
                 await self._time_out(proposal)
-            if self.shim == "2.5.8":
+            if peer.shim == "2.5.8":
                 response = proposal_response_pb2.Response(status=500)
                 return self._answer(proposal, response, results=b"", events=b"", version=CHAINCODE_VERSION)
             text = f"error in simulation: transaction returned with failure: {error.kind}: {error}"
             raise _Failed(text) from error
-        if self.diverges:
+        if peer.diverges:
             stub.diverge()
         events = b""
         if stub.event:
@@ -216,7 +209,7 @@ class Endorser:
         return self._answer(proposal, response, results=stub.results(), events=events, version=CHAINCODE_VERSION)
 
     async def _chaincode_fault(self, proposal: Proposal, peer: Peer) -> int | None:
-        if self._settings.down:
+        if self._process.down:
             raise _Failed(_chaincode_down(proposal))
         fault = peer.faults.take("chaincode", peer.index, lambda: {proposal.function}) if peer.faults.any else None
         action = await resolve(fault) if fault else None
@@ -228,14 +221,14 @@ class Endorser:
             raise _Failed(_not_sent(proposal, "chaincode stream terminated"))
         if action == "hang":
             try:
-                await asyncio.wait_for(fault.held(), self.execute_timeout)
+                await asyncio.wait_for(fault.held(), self._execute_timeout)
             except TimeoutError:
                 raise _Failed(_not_sent(proposal, "timeout expired while executing transaction")) from None
             return None
         return int(action)  # type: ignore[arg-type]
 
     async def _time_out(self, proposal: Proposal) -> None:
-        await asyncio.sleep(self.execute_timeout)
+        await asyncio.sleep(self._execute_timeout)
         raise _Failed(_not_sent(proposal, "timeout expired while executing transaction"))
 
     def _answer(self, proposal: Proposal, response: Any, *, results: bytes, events: bytes, version: str) -> bytes:

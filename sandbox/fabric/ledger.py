@@ -7,16 +7,10 @@ import bisect
 from collections.abc import Iterator
 from typing import Generic, NamedTuple, TypeVar
 
-from sandbox.fabric.messages import Block, Transaction
+from sandbox.fabric.messages import Block
 
 Version = tuple[int, int]
 T = TypeVar("T")
-
-
-class HistoryEntry(NamedTuple):
-    tx_id: str
-    timestamp: tuple[int, int]
-    value: bytes | None
 
 
 class State:
@@ -25,7 +19,6 @@ class State:
     def __init__(self) -> None:
         self._values: dict[str, dict[str, tuple[bytes, Version]]] = {}
         self._keys: dict[str, list[str]] = {}
-        self._history: dict[tuple[str, str], list[HistoryEntry]] = {}
 
     def get(self, namespace: str, key: str) -> tuple[bytes | None, Version | None]:
         return self._values.get(namespace, {}).get(key, (None, None))
@@ -43,10 +36,7 @@ class State:
     def items(self, namespace: str) -> dict[str, bytes]:
         return {key: value for key, (value, _) in list(self._values.get(namespace, {}).items())}
 
-    def history(self, namespace: str, key: str) -> list[HistoryEntry]:
-        return self._history.get((namespace, key), [])[::-1]
-
-    def write(self, namespace: str, key: str, value: bytes | None, version: Version, transaction: Transaction) -> None:
+    def write(self, namespace: str, key: str, value: bytes | None, version: Version) -> None:
         values = self._values.setdefault(namespace, {})
         keys = self._keys.setdefault(namespace, [])
         if value is None:
@@ -56,10 +46,6 @@ class State:
             if key not in values:
                 bisect.insort(keys, key)
             values[key] = (value, version)
-        stamp = transaction.channel_header.timestamp
-        self._history.setdefault((namespace, key), []).append(
-            HistoryEntry(transaction.tx_id, (stamp.seconds, stamp.nanos), value)
-        )
 
 
 class CommittedBlock(NamedTuple):

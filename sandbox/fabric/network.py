@@ -14,7 +14,7 @@ from hfc.protos.common import common_pb2, configtx_pb2
 
 from sandbox.fabric.chaincode import Chaincode
 from sandbox.fabric.committer import Rules
-from sandbox.fabric.endorser import Endorser, Shim, _ChaincodeSettings
+from sandbox.fabric.endorser import ChaincodeProcess, Endorser, Shim
 from sandbox.fabric.faults import Faults
 from sandbox.fabric.ledger import Chain
 from sandbox.fabric.loop import run
@@ -40,7 +40,7 @@ class FabricEmulation:
 
     `endorsements_required` is the endorsement policy: so many distinct peers of the organisation must have signed.
     `batch_timeout`, `execute_timeout` and `election_time` (how long an orderer that was started again has no leader)
-    are in seconds; Fabric's own defaults are 2, 30 and about 2. `shim` is explained at Endorser.
+    are in seconds; Fabric's own defaults are 2, 30 and about 2. `shim` is explained at Peer.
     Attributes: `peers`, `orderers`, `faults`, `tls_roots_pem`, `channel`, `msp_id`.
     """
 
@@ -62,7 +62,7 @@ class FabricEmulation:
         self.channel = channel
         self.msp_id = msp_id
         self.faults = Faults()
-        self._settings = _ChaincodeSettings()
+        self._process = ChaincodeProcess()
         self._chaincodes = dict(chaincodes) if chaincodes is not None else {"ngo": Ngo()}
         self._authorities = {name: CertificateAuthority.create(f"ca.{name}") for name in (msp_id, ORDERER_MSP)}
         self._membership = Membership(self._authorities)
@@ -108,10 +108,10 @@ class FabricEmulation:
                         membership=self._membership,
                         identity=self.enroll(f"peer{index}", role="peer"),
                         chaincodes=self._chaincodes,
-                        settings=self._settings,
+                        process=self._process,
                         execute_timeout=execute_timeout,
-                        shim=shim,
                     ),
+                    shim=shim,
                     **node,
                 )
                 for index in range(peers)
@@ -211,7 +211,7 @@ class FabricEmulation:
 
     def chaincode_down(self, down: bool) -> None:
         """Takes the chaincode process away from all peers, or gives it back."""
-        self._settings.down = down
+        self._process.down = down
 
     def record(self, chaincode: str, key: str, *, peer: int = 0) -> bytes | None:
         """Committed value of a state key at a peer, None where there is none."""

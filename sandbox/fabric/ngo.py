@@ -1,18 +1,21 @@
 """The non-profit workshop's `ngo` chaincode: donors, NGOs, donations and ratings, with its keys, checks and words.
 
-Behaviour after ngo.js of aws-samples/non-profit-blockchain, run by fabric-shim for Node. Spending (createSpend) is left
-out: those functions are unknown here, and an unknown function gets no answer there either.
+Behaviour after ngo.js of aws-samples/non-profit-blockchain, run by fabric-shim for Node. Left out, and so unknown here:
+spending (createSpend, querySpend...) and queryHistoryForKey, which fails with that shim. An unknown function gets no
+answer there either.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any
 
 from sandbox.fabric.chaincode import ChaincodeError, NoAnswer, Stub
 
-Function = Callable[[Stub, Any], bytes]
+Function = Callable[[Stub, str], bytes]
 
 
 class Ngo:
@@ -52,7 +55,7 @@ class Ngo:
 def _parse(text: str, reading: str) -> Any:
     """The JSON value of `text`, never None. Raises ChaincodeError in V8's words for the commonest faults."""
     try:
-        value = json.loads(text, parse_constant=_no_constant)
+        value = json.loads(text, parse_int=float, parse_constant=_no_constant)
     except ValueError as error:
         at = _stumbles(text, error.pos if isinstance(error, json.JSONDecodeError) else 0)
         if at >= len(text):
@@ -87,67 +90,101 @@ def _get(value: Any, name: str) -> str:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return ",".join("" if item is None else _text(item) for item in value)
+    return "[object Object]" if isinstance(value, dict) else _literal(value)
+
+
+def _literal(value: float | bool | None) -> str:
     if value is None:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, str):
-        return value
-    if isinstance(value, (int, float)):
-        return _number(value)
-    if isinstance(value, list):
-        return ",".join("" if item is None else _text(item) for item in value)
-    return "[object Object]"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return _number(value)
 
 
-def _number(value: int | float) -> str:
-    return str(int(value)) if value == int(value) and abs(value) < 1e21 else repr(value)
+def _number(value: float) -> str:
+    """A number as JavaScript writes it (ECMAScript, Number::toString)."""
+    sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
+    text, point = "".join(map(str, digits)), len(digits) + int(exponent)
+    if value == 0:
+        return "0"
+    minus = "-" if sign else ""
+    if len(text) <= point <= 21:
+        return minus + text.ljust(point, "0")
+    if 0 < point <= 21:
+        return f"{minus}{text[:point]}.{text[point:]}"
+    if -6 < point <= 0:
+        return f"{minus}0.{'0' * -point}{text}"
+    fraction = "." + text[1:] if len(text) > 1 else ""
+    return f"{minus}{text[0]}{fraction}e{point - 1:+d}"
 
 
-def _record(value: Any, doc_type: str) -> dict[str, Any]:
-    """Gives the record its docType; what is no object refuses that as JavaScript's strict mode does."""
+def _record(value: Any, doc_type: str) -> Any:
+    """The record with its docType; what is no object refuses that as JavaScript's strict mode does."""
     if isinstance(value, dict):
-        return {**value, "docType": doc_type}
+        return value | {"docType": doc_type}
     if isinstance(value, list):
-        return value  # type: ignore[return-value]  # an array takes the property and loses it again in JSON
-    kind = "boolean" if isinstance(value, bool) else "string" if isinstance(value, str) else "number"
+        return value  # an array takes the property, and loses it in JSON
+    kind = {bool: "boolean", str: "string"}.get(type(value), "number")
     raise ChaincodeError(f"Cannot create property 'docType' on {kind} '{_text(value)}'", kind="TypeError")
 
 
-def _json(value: Any) -> bytes:
-    def plain(item: Any) -> Any:
-        if isinstance(item, float) and item == int(item) and abs(item) < 1e21:
-            return int(item)
-        if isinstance(item, dict):
-            return {key: plain(each) for key, each in item.items()}
-        return [plain(each) for each in item] if isinstance(item, list) else item
+def _json(value: Any) -> str:
+    """JSON.stringify: properties whose names are array indices come first, in their order."""
+    if isinstance(value, dict):
+        indices = sorted((key for key in value if _is_index(key)), key=int)
+        keys = indices + [key for key in value if not _is_index(key)]
+        return "{" + ",".join(f"{_json(key)}:{_json(value[key])}" for key in keys) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(_json, value)) + "]"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    return "null" if isinstance(value, float) and math.isinf(value) else _literal(value)
 
-    return json.dumps(plain(value), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+
+def _is_index(key: str) -> bool:
+    return key.isascii() and key.isdigit() and (key == "0" or key[0] != "0") and int(key) < 2**32 - 1
 
 
-def _key(*parts: str) -> str:
-    """A state key; a lone surrogate becomes U+FFFD as it does in Node's UTF-8."""
-    return "".join(parts).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+def _bytes(value: Any) -> bytes:
+    return _json(value).encode("utf-8", "backslashreplace")
+
+
+def _state(stub: Stub, *parts: str) -> tuple[str, bytes | None]:
+    """(key, committed value)"""
+    key = "".join(parts)
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        raise ChaincodeError(
+            f'GET_STATE failed: transaction ID: {stub.tx_id}: unmarshal failed: proto: field "protos.GetState.key" '
+            "contains invalid UTF-8"
+        ) from None
+    return key, stub.get_state(key)
 
 
 def _create(function: str, doc_type: str, identifier: str, noun: str) -> Function:
-    def create(stub: Stub, text: Any) -> bytes:
+    def create(stub: Stub, text: str) -> bytes:
         value = _parse(text, identifier)
-        key = _key(doc_type, _get(value, identifier))
         record = _record(value, doc_type)
-        if stub.get_state(key):
+        key, found = _state(stub, doc_type, _get(value, identifier))
+        if found:
             raise ChaincodeError(f"##### {function} - This {noun} already exists: {_get(value, identifier)}")
-        stub.put_state(key, _json(record))
+        stub.put_state(key, _bytes(record))
         return b""
 
     return create
 
 
 def _query(doc_type: str, *identifiers: str) -> Function:
-    def query(stub: Stub, text: Any) -> bytes:
+    def query(stub: Stub, text: str) -> bytes:
         value = _parse(text, identifiers[0])
-        key = _key(doc_type, *(_get(value, identifier) for identifier in identifiers))
-        found = stub.get_state(key)
+        key, found = _state(stub, doc_type, *(_get(value, identifier) for identifier in identifiers))
         if not found:
             raise ChaincodeError(f"##### queryByKey key: {key} does not exist")
         return found
@@ -156,39 +193,39 @@ def _query(doc_type: str, *identifiers: str) -> Function:
 
 
 def _query_all(doc_type: str, identifier: str | None = None) -> Function:
-    def query(stub: Stub, text: Any) -> bytes:
+    def query(stub: Stub, text: str) -> bytes:
         wanted = _get(_parse(text, identifier), identifier) if identifier else None
         found = []
         for key, value in stub.get_state_by_range(doc_type + "0", doc_type + "z"):
-            record = json.loads(value)
+            record = json.loads(value, parse_int=float)
             if identifier is None or _get(record, identifier) == wanted:
                 found.append({"Key": key, "Record": record})
-        return _json(found)
+        return _bytes(found)
 
     return query
 
 
-def _create_donation(stub: Stub, text: Any) -> bytes:
+def _create_donation(stub: Stub, text: str) -> bytes:
     value = _parse(text, "donationId")
     record = _record(value, "donation")
     for doc_type, identifier, noun in (("ngo", "ngoRegistrationNumber", "NGO"), ("donor", "donorUserName", "Donor")):
-        if not stub.get_state(_key(doc_type, _get(value, identifier))):
+        if not _state(stub, doc_type, _get(value, identifier))[1]:
             raise ChaincodeError(
                 f"##### createDonation - Cannot create donation as the {noun} does not exist: {_get(value, identifier)}"
             )
-    key = _key("donation", _get(value, "donationId"))
-    if stub.get_state(key):
+    key, found = _state(stub, "donation", _get(value, "donationId"))
+    if found:
         raise ChaincodeError(f"##### createDonation - This Donation already exists: {_get(value, 'donationId')}")
-    stub.put_state(key, _json(record))
+    stub.put_state(key, _bytes(record))
     return b""
 
 
-def _create_rating(stub: Stub, text: Any) -> bytes:
+def _create_rating(stub: Stub, text: str) -> bytes:
     value = _parse(text, "ngoRegistrationNumber")
     record = _record(value, "rating")
     ngo, donor = _get(value, "ngoRegistrationNumber"), _get(value, "donorUserName")
-    key = _key("rating", ngo, donor)
-    if stub.get_state(key):
+    key, found = _state(stub, "rating", ngo, donor)
+    if found:
         raise ChaincodeError(f"##### createRating - Rating by donor: {donor} for NGO: {ngo} already exists")
-    stub.put_state(key, _json(record))
+    stub.put_state(key, _bytes(record))
     return b""

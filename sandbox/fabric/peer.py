@@ -11,7 +11,7 @@ from hfc.protos.peer import events_pb2
 
 from sandbox.fabric.committer import Rules
 from sandbox.fabric.deliver import deliver
-from sandbox.fabric.endorser import Endorser
+from sandbox.fabric.endorser import Endorser, Shim
 from sandbox.fabric.ledger import Chain, CommittedBlock, Ledger
 from sandbox.fabric.loop import event_loop
 from sandbox.fabric.messages import BAD_REQUEST, ENDORSER_TRANSACTION, Block, Malformed, serialized
@@ -22,7 +22,12 @@ _CACHED_BLOCKS = 64
 
 
 class Peer(Node):
-    """One peer with a ledger of its own, which outlives its restarts."""
+    """One peer with a ledger of its own, which outlives its restarts.
+
+    Attributes to set at any time: `shim` selects how the refusal of a Node chaincode comes out: as an error text
+    ("2.2.3"), as no answer until the execute time-out ("2.4.2"), or as status 500 without a message ("2.5.8");
+    `diverges` makes the peer's simulations differ from those of honest peers.
+    """
 
     def __init__(
         self,
@@ -34,6 +39,7 @@ class Peer(Node):
         membership: Membership,
         rules: Rules,
         endorser: Endorser,
+        shim: Shim = "2.2.3",
         **node: Any,
     ) -> None:
         super().__init__(index, **node)
@@ -44,6 +50,8 @@ class Peer(Node):
         self._membership = membership
         self._rules = rules
         self.endorser = endorser
+        self.shim: Shim = shim
+        self.diverges = False
         self._committing: asyncio.Task[None] | None = None
         self._in_step = asyncio.Event()
         self._in_step.set()

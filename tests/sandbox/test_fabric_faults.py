@@ -286,24 +286,24 @@ def test_chaincode_can_fail_at_a_call(emulation: FabricEmulation, network: Netwo
 def test_a_refusal_takes_the_form_of_the_chaincodes_shim(emulation: FabricEmulation, network: Network) -> None:
     name = unused_name()
     assert network.submit(create(network, name), peers=(0, 1)) == "VALID"
-    emulation.peers[0].endorser.shim = "2.5.8"
+    emulation.peers[0].shim = "2.5.8"
     answer = network.endorse(create(network, name))
     assert (answer.response.status, answer.response.message) == (500, "")
     assert not answer.HasField("endorsement")
-    emulation.peers[0].endorser.shim = "2.4.2"
+    emulation.peers[0].shim = "2.4.2"
     answer = network.endorse(create(network, name))
     assert answer.response.message.endswith("timeout expired while executing transaction")
-    emulation.peers[0].endorser.shim = "2.2.3"
+    emulation.peers[0].shim = "2.2.3"
     assert "already exists" in network.endorse(create(network, name)).response.message
 
 
 def test_a_diverging_peer_does_not_agree_with_the_others(emulation: FabricEmulation, network: Network) -> None:
-    emulation.peers[1].endorser.diverges = True
+    emulation.peers[1].diverges = True
     try:
         proposal = create(network)
         answers = [network.endorse(proposal, peer=peer) for peer in (0, 1)]
     finally:
-        emulation.peers[1].endorser.diverges = False
+        emulation.peers[1].diverges = False
     assert [answer.response.status for answer in answers] == [200, 200]
     assert answers[0].payload != answers[1].payload
 

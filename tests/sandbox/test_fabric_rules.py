@@ -14,7 +14,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from hfc.protos.common import common_pb2, ledger_pb2
-from hfc.protos.peer import proposal_response_pb2, transaction_pb2
+from hfc.protos.ledger.rwset import rwset_pb2
+from hfc.protos.ledger.rwset.kvrwset import kv_rwset_pb2
+from hfc.protos.peer import proposal_pb2, proposal_response_pb2, transaction_pb2
 from raw_fabric import (
     Network,
     Proposal,
@@ -199,6 +201,35 @@ def test_a_created_donor_is_stored_as_the_workshop_stores_it(network: Network) -
     assert answer.response.status == 200
     expected = json.dumps(sent | {"n": 1, "docType": "donor"}, ensure_ascii=False, separators=(",", ":"))
     assert answer.response.payload.decode() == expected
+
+
+@pytest.mark.parametrize(
+    ("sent", "key", "stored"),
+    [
+        ('{"donorUserName": {"a": 1}}', "[object Object]", '{"donorUserName":{"a":1},"docType":"donor"}'),
+        ('{"donorUserName": 1e21}', "1e+21", '{"donorUserName":1e+21,"docType":"donor"}'),
+        ('{"donorUserName": 0.1, "2": 1, "1": 2}', "0.1", '{"1":2,"2":1,"donorUserName":0.1,"docType":"donor"}'),
+        ('{"donorUserName": [1, null, [2]]}', "1,,2", '{"donorUserName":[1,null,[2]],"docType":"donor"}'),
+        ('{"donorUserName": "a\\u0000b"}', "a\0b", '{"donorUserName":"a\\u0000b","docType":"donor"}'),
+        (
+            '{"a": -0.0, "b": 12345678901234567890, "c": 1e-7, "d": 1.5e300, "e": "\\ud800", "docType": "x"}',
+            "undefined",
+            '{"a":0,"b":12345678901234567000,"c":1e-7,"d":1.5e+300,"e":"\\ud800","docType":"donor"}',
+        ),
+        ("[]", "undefined", "[]"),
+    ],
+)
+def test_odd_donors_are_endorsed_as_javascript_reads_them(network: Network, sent: str, key: str, stored: str) -> None:
+    answer = network.query("createDonor", sent)
+    assert answer.response.status == 200
+    assert _writes(answer) == {"donor" + key: stored}
+
+
+def _writes(answer: Any) -> dict[str, str]:
+    payload = proposal_response_pb2.ProposalResponsePayload.FromString(answer.payload)
+    results = rwset_pb2.TxReadWriteSet.FromString(proposal_pb2.ChaincodeAction.FromString(payload.extension).results)
+    (written,) = [each.rwset for each in results.ns_rwset if each.namespace == "ngo"]
+    return {write.key: write.value.decode() for write in kv_rwset_pb2.KVRWSet.FromString(written).writes}
 
 
 def test_all_donors_come_as_a_list_of_keys_and_records(network: Network, melissa: str) -> None:
