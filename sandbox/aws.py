@@ -112,7 +112,11 @@ class Aws:
             return _json(status, {"__type": code, "message": "A fault was placed here."})
         code = "SlowDown" if action == "throttle" else code
         body = f"<Error><Code>{code}</Code><Message>A fault was placed here.</Message></Error>"
-        return Response(status=503, headers={"Content-Type": "application/xml"}, body=body.encode())
+        return Response(
+            status=503,
+            headers={"Content-Type": "application/xml", "x-amz-request-id": uuid.uuid4().hex},
+            body=body.encode(),
+        )
 
     def _invoke(self, request: Request) -> Response:
         name = urllib.parse.unquote(request.target.split("/")[3])

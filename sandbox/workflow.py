@@ -240,6 +240,9 @@ class _AwsSdkTask(StateTaskServiceAwsSdk):
         if isinstance(ex, BotoCoreError):
             name = f"{self._normalise_service_error_name(self.resource.api_name)}.SdkClientException"
             return self._get_task_failure_event(env=env, error=name, cause=f"Unable to execute HTTP request: {ex}")
+        if isinstance(ex, ClientError):
+            # An error that is no answer of S3's has no id, and moto needs one.
+            ex.response["ResponseMetadata"].setdefault("RequestId", "")
         return super()._from_error(env=env, ex=ex)
 
     def _eval_service_task(

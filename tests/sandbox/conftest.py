@@ -1,4 +1,4 @@
-"""Fabric networks for the tests: the emulation, or a real one that two environment variables point to."""
+"""Fabric networks for the tests (the emulation, or a real one named by two environment variables), and the sandbox."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 import raw_fabric  # first: it chooses the protobuf implementation
 
+from sandbox.assembly import Assembly, load, synthesize
 from sandbox.fabric import FabricEmulation, Identity
 from sandbox.fabric.msp import CertificateAuthority
+from sandbox.runtime import Sandbox
 
 Issue = Callable[..., Identity]
 
@@ -54,3 +56,23 @@ def issue(network: raw_fabric.Network) -> Issue:
         return Identity(network.user.msp_id, *authority.issue("someone", **{"role": "client", **options}))
 
     return from_real
+
+
+@pytest.fixture(scope="session")
+def assembly() -> Assembly:
+    """This repository's own stack, synthesized."""
+    return load(synthesize())
+
+
+@pytest.fixture(scope="session")
+def session_sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as running:
+        yield running
+
+
+@pytest.fixture
+def sandbox(session_sandbox: Sandbox) -> Iterator[Sandbox]:
+    """The one sandbox of this test process, with no fault placed at begin and end."""
+    yield session_sandbox
+    session_sandbox.faults.clear()
+    session_sandbox.ledger.faults.clear()
