@@ -19,12 +19,14 @@ from .store import grant_delete_version
 THROTTLED = "Lambda.TooManyRequestsException"
 """Lambda's refusal to start an invocation: the function's code did not run."""
 
-_SERVICE_ERRORS = (
+SERVICE_ERRORS = (
     "Lambda.ClientExecutionTimeoutException",
     "Lambda.ServiceException",
     "Lambda.AWSLambdaException",
     "Lambda.SdkClientException",
 )
+"""Lambda's own failures, after which the function's code may have run or not."""
+
 _TRY_AGAIN = "Send the request again with the same Idempotency-Key."
 
 
@@ -151,7 +153,7 @@ class CreateWorkflow(Construct):
             retry_on_service_exceptions=False,
             task_timeout=sfn.Timeout.duration(cdk.Duration.seconds(11)),
         )
-        _retry(upload, [THROTTLED, *_SERVICE_ERRORS])
+        retry(upload, [THROTTLED, *SERVICE_ERRORS])
         refused = _failed(self, "RefuseThrottled", _TOO_MANY_REQUESTS).next(fail)
         # Errors beside a state near its limit could exceed it, which nothing catches: the failure replaces the state.
         failed = sfn.Pass(self, "RefuseUpload", parameters={"failure.$": "$"}).next(fail)
@@ -203,14 +205,14 @@ class CreateWorkflow(Construct):
         )
 
         settle = self._chaincode_task("SettleTransaction", attempt="settle")
-        _retry(settle, [THROTTLED, *_SERVICE_ERRORS])
+        retry(settle, [THROTTLED, *SERVICE_ERRORS])
         settle.add_catch(delete, errors=certain, result_path="$.failure")
         settle.add_catch(fail, errors=["OutcomeUnknown"], result_path="$.failure")
         settle.add_catch(unknown, errors=["States.ALL"], result_path="$.failure")
         settle.next(succeeded)
 
         invoke = self._chaincode_task(self._record_type.invoke_state, attempt="first")
-        _retry(invoke, [THROTTLED])
+        retry(invoke, [THROTTLED])
         # Nothing ran, so nothing was ordered by this execution; by an earlier one, perhaps.
         throttled = _failed(self, "InvokeThrottled", _TOO_MANY_REQUESTS).next(
             sfn.Choice(self, "IsFirstExecution")
@@ -268,7 +270,7 @@ class CreateWorkflow(Construct):
             result_path=sfn.JsonPath.DISCARD,
             task_timeout=sfn.Timeout.duration(cdk.Duration.seconds(5)),
         )
-        _retry(delete, ["States.ALL"])
+        retry(delete, ["States.ALL"])
         # The caller is told why the record was refused; the object that stays is the sweep's.
         delete.add_catch(fail, errors=["States.ALL"], result_path=sfn.JsonPath.DISCARD)
         delete.next(fail)
@@ -281,7 +283,8 @@ _TOO_MANY_REQUESTS = (
 )
 
 
-def _retry(state: sfn.TaskStateBase, errors: Sequence[str]) -> None:
+def retry(state: sfn.TaskStateBase, errors: Sequence[str]) -> None:
+    """Let `state` try twice more after one of `errors`, a little later each time and never all at once."""
     state.add_retry(
         errors=list(errors),
         interval=cdk.Duration.seconds(1),
