@@ -439,7 +439,7 @@ def test_an_input_of_the_greatest_size_is_taken(run: Run) -> None:
     text = json.dumps({"dataTooLarge": True, "x": ""})
     greatest = text.replace('""', json.dumps("x" * (262144 - len(text))))
     assert len(greatest) == 262144
-    assert run.start({"input": greatest})["error"] == "ImageTooLarge"
+    assert run.start({"input": greatest})["status"] == "FAILED"
     with pytest.raises(ServiceError, match="262144"):
         run.start({"input": greatest + " "})
 
