@@ -1,8 +1,8 @@
 """Runs a state machine's own definition with moto's Amazon States Language interpreter, behind StartSyncExecution.
 
 The interpreter is private to moto, which is pinned exactly for it. What AWS does otherwise is put right here: the
-services that a task calls, the errors' names, and what `States.ALL` does not match. What stays different: a state's size
-is counted with the blanks and escapes of Python's JSON, so that one just below 256 KiB is over the limit here already.
+services that a task calls, the errors' names, and what `States.ALL` does not match. What stays different: a state's
+size is counted with the blanks and escapes of Python's JSON, so that one just below 256 KiB is over the limit already.
 """
 
 import datetime

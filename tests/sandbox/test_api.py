@@ -1,0 +1,331 @@
+"""The API alone: the product's mapping templates and model, with Step Functions scripted."""
+
+import http.client
+import json
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from sandbox.api import Api
+from sandbox.assembly import Assembly
+from sandbox.errors import SandboxError
+from sandbox.lambda_runner import ServiceError
+
+GOOD = {"donorUserName": "ada", "email": "ada@example.org", "image": "aGk="}
+
+
+class StepFunctions:
+    """Keeps what it was asked and answers what it is told."""
+
+    def __init__(self) -> None:
+        self.requests: list[Any] = []
+        self.answer: Any = {"status": "SUCCEEDED", "output": "{}"}
+
+    def start_sync_execution(self, request: Any) -> dict[str, Any]:
+        self.requests.append(request)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        if callable(self.answer):
+            self.answer()
+            return {"status": "SUCCEEDED", "output": "{}"}
+        return dict(self.answer)
+
+    @property
+    def input(self) -> Any:
+        (request,) = self.requests
+        return json.loads(request["input"])
+
+
+@pytest.fixture(scope="module")
+def shared(assembly: Assembly) -> Iterator[tuple[Api, StepFunctions]]:
+    step_functions = StepFunctions()
+    api = Api(assembly, step_functions.start_sync_execution)
+    yield api, step_functions
+    api.close()
+
+
+@pytest.fixture
+def api(shared: tuple[Api, StepFunctions]) -> Api:
+    return shared[0]
+
+
+@pytest.fixture
+def step_functions(shared: tuple[Api, StepFunctions]) -> StepFunctions:
+    shared[1].__init__()  # type: ignore[misc]
+    return shared[1]
+
+
+def send(
+    api: Api,
+    body: object,
+    headers: Mapping[str, str] | None = None,
+    *,
+    path: str = "/donors",
+    method: str = "POST",
+) -> tuple[int, Any, http.client.HTTPMessage]:
+    data = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    connection = http.client.HTTPConnection(api.url.removeprefix("http://"), timeout=40)
+    connection.request(method, path, data, {"Content-Type": "application/json", **(headers or {})})
+    response = connection.getresponse()
+    answer = json.loads(response.read())
+    connection.close()
+    return response.status, answer, response.headers
+
+
+NASTY = [
+    "O'Brien",
+    'Jane "JJ" Doe',
+    "back\\slash\\",
+    "\\'",
+    "$x ${x} $!x $input.json('$') $context.requestId",
+    "#if(true) #set($x = 1) ## #end",
+    "@@",
+    "</script>",
+    "Zoë Łukasz 李",
+    "😀👩‍👩‍👧",
+    "line\nbreak\ttab\r",
+    "\x00\x7f\u2028\u2029",
+    "{}[]%\\u0041",
+]
+
+
+@pytest.mark.parametrize("text", NASTY)
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_what_the_caller_wrote_reaches_the_workflow_as_it_is(
+    api: Api, step_functions: StepFunctions, text: str, ascii_only: bool
+) -> None:
+    arguments = GOOD | {"donorUserName": text, "email": f"{text}@example.org"}
+    body = {"fabricUsername": text, "functionType": text, "chaincodeFunction": text, "chaincodeFunctionArgs": arguments}
+    assert send(api, json.dumps(body, ensure_ascii=ascii_only))[0] == 200
+    sent = step_functions.input
+    assert sent["chaincodeFunctionArgs"] == arguments
+    assert [sent["submission"][name] for name in ("fabricUsername", "functionType", "chaincodeFunction")] == [text] * 3
+
+
+def test_the_request_names_the_state_machine_and_what_is_not_given_is_empty(
+    assembly: Assembly, api: Api, step_functions: StepFunctions
+) -> None:
+    _, _, headers = send(api, {"chaincodeFunctionArgs": GOOD})
+    (request,) = step_functions.requests
+    assert set(request) == {"stateMachineArn", "input"}
+    assert [request["stateMachineArn"]] == list(assembly.state_machines)
+    assert step_functions.input == {
+        "submission": {
+            "requestId": headers["x-amz-apigw-id"],
+            "idempotencyKey": "",
+            "fabricUsername": "",
+            "functionType": "",
+            "chaincodeFunction": "",
+        },
+        "chaincodeFunctionArgs": GOOD,
+    }
+
+
+@pytest.mark.parametrize("name", ["Idempotency-Key", "idempotency-key", "IDEMPOTENCY-KEY"])
+@pytest.mark.parametrize("key", ["a-1", "x\"y\\z'", "$k#if", "k" * 255])
+def test_the_idempotency_key_is_found_in_any_case(api: Api, step_functions: StepFunctions, name: str, key: str) -> None:
+    send(api, {"chaincodeFunctionArgs": GOOD}, {name: key})
+    assert step_functions.input["submission"]["idempotencyKey"] == key
+
+
+def test_the_idempotency_key_comes_from_headers_only(api: Api, step_functions: StepFunctions) -> None:
+    send(api, {"chaincodeFunctionArgs": GOOD}, path="/donors?Idempotency-Key=from-the-query")
+    assert step_functions.input["submission"]["idempotencyKey"] == ""
+
+
+def test_too_large_data_is_left_out_and_said_so(api: Api, step_functions: StepFunctions) -> None:
+    send(api, {"chaincodeFunctionArgs": GOOD | {"image": "A" * 300_000}})
+    sent = step_functions.input
+    assert sent.keys() == {"submission", "dataTooLarge"}
+    assert sent["dataTooLarge"] is True
+
+
+def test_each_request_has_ids_of_its_own(api: Api, step_functions: StepFunctions) -> None:
+    answers = [send(api, {"chaincodeFunctionArgs": GOOD})[2] for _ in range(3)]
+    for header in ("x-amzn-RequestId", "x-amz-apigw-id"):
+        assert len({headers[header] for headers in answers}) == 3
+
+
+def test_a_success_is_the_executions_output(api: Api, step_functions: StepFunctions) -> None:
+    output = {"transactionId": "0" * 64, "imageKey": 'ngo-donor-images/O\'Brien "😀"/1.png', "imageHash": "1"}
+    step_functions.answer = {"status": "SUCCEEDED", "output": json.dumps(output)}
+    status, answer, headers = send(api, {"chaincodeFunctionArgs": GOOD})
+    assert (status, answer) == (200, output)
+    assert headers.get_content_type() == "application/json"
+
+
+ERRORS = [
+    ("InvalidRequest", 400, "InvalidRequest"),
+    ("IdempotencyKeyReused", 400, "InvalidRequest"),
+    ("InvalidImage", 400, "InvalidImage"),
+    ("Forbidden", 403, "Forbidden"),
+    ("DonorAlreadyExists", 409, "DonorAlreadyExists"),
+    ("ImageTooLarge", 413, "ImageTooLarge"),
+    ("ChaincodeRejected", 422, "ChaincodeRejected"),
+    ("EndorsementFailed", 503, "LedgerUnavailable"),
+    ("TransactionInvalid", 503, "LedgerUnavailable"),
+    ("LedgerUnavailable", 503, "LedgerUnavailable"),
+    ("OutcomeUnknown", 504, "OutcomeUnknown"),
+    ("TooManyRequests", 429, "TooManyRequests"),
+]
+
+
+@pytest.mark.parametrize(("error", "status", "code"), ERRORS)
+@pytest.mark.parametrize("wrapped", [True, False], ids=["function", "workflow"])
+def test_each_error_has_its_status_code_and_message(
+    api: Api, step_functions: StepFunctions, error: str, status: int, code: str, wrapped: bool
+) -> None:
+    message = 'it\'s "so" \\ \n 😀 $x #if'
+    cause = json.dumps({"message": message, "transactionId": "0" * 64})
+    if wrapped:
+        cause = json.dumps({"errorType": error, "errorMessage": cause, "stackTrace": ["secret"]})
+    step_functions.answer = {"status": "FAILED", "error": error, "cause": cause}
+    got, answer, headers = send(api, {"chaincodeFunctionArgs": GOOD})
+    assert got == status
+    assert answer.pop("transactionId", "0" * 64) == "0" * 64
+    assert answer == {"error": code, "message": message, "requestId": headers["x-amzn-RequestId"]}
+
+
+def test_an_unknown_outcome_names_its_transaction(api: Api, step_functions: StepFunctions) -> None:
+    cause = json.dumps({"message": "m", "transactionId": "7" * 64})
+    step_functions.answer = {"status": "FAILED", "error": "OutcomeUnknown", "cause": cause}
+    assert send(api, {"chaincodeFunctionArgs": GOOD})[1]["transactionId"] == "7" * 64
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        {"error": "Sandbox.Timedout", "cause": json.dumps({"errorMessage": "secret"})},
+        {"error": "StorageUnavailable", "cause": json.dumps({"errorMessage": json.dumps({"message": "secret"})})},
+        {"error": "States.DataLimitExceeded", "cause": "secret"},
+        {"error": "KeyError", "cause": json.dumps({"errorMessage": "'secret'", "stackTrace": ["secret"]})},
+        {},
+    ],
+)
+def test_any_other_failure_is_an_internal_error_that_tells_nothing(
+    api: Api, step_functions: StepFunctions, failure: dict[str, str]
+) -> None:
+    step_functions.answer = {"status": "FAILED", **failure}
+    status, answer, _ = send(api, {"chaincodeFunctionArgs": GOOD})
+    assert (status, answer["error"]) == (500, "InternalError")
+    assert "secret" not in json.dumps(answer)
+
+
+def test_an_execution_over_its_time_is_an_unknown_outcome(api: Api, step_functions: StepFunctions) -> None:
+    step_functions.answer = {"status": "TIMED_OUT"}
+    status, answer, _ = send(api, {"chaincodeFunctionArgs": GOOD})
+    assert (status, answer["error"]) == (504, "OutcomeUnknown")
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status", "error"),
+    [
+        (ServiceError("ThrottlingException", 400, "Rate exceeded"), 429, "TooManyRequests"),
+        (ServiceError("ValidationException", 400, "secret"), 413, "ImageTooLarge"),
+        (ServiceError("InvalidExecutionInput", 400, "secret"), 400, "InvalidRequest"),
+        (ServiceError("StateMachineDoesNotExist", 400, "secret"), 500, "InternalError"),
+        (ServiceError("InternalServerException", 500, "secret"), 504, "OutcomeUnknown"),
+    ],
+)
+def test_step_functions_own_refusals_have_the_same_form(
+    api: Api, step_functions: StepFunctions, refusal: ServiceError, status: int, error: str
+) -> None:
+    step_functions.answer = refusal
+    got, answer, _ = send(api, {"chaincodeFunctionArgs": GOOD})
+    assert (got, answer["error"]) == (status, error)
+    assert answer.keys() == {"error", "message", "requestId"}
+    assert "secret" not in json.dumps(answer)
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("", "chaincodeFunctionArgs"),
+        ("{", "Invalid JSON"),
+        (b'{"chaincodeFunctionArgs": "\xff"}', "Invalid JSON"),
+        ('{"chaincodeFunctionArgs": NaN}', "Invalid JSON"),
+        ([], 'instance type (array) does not match any allowed primitive type (allowed: ["object"])'),
+        ({}, 'object has missing required properties (["chaincodeFunctionArgs"])'),
+        ({"chaincodeFunctionArgs": {}}, '(["donorUserName","email","image"])'),
+        ({"chaincodeFunctionArgs": GOOD, "admin": 1}, 'properties which are not allowed by the schema: ["admin"]'),
+        ({"chaincodeFunctionArgs": GOOD | {"docType": "x"}}, '["docType"]'),
+        ({"chaincodeFunctionArgs": GOOD | {"email": 5}}, "instance type (integer)"),
+        ({"chaincodeFunctionArgs": GOOD | {"email": None}}, "instance type (null)"),
+        ({"chaincodeFunctionArgs": GOOD | {"donorUserName": ""}}, "is too short (length: 0, required minimum: 1)"),
+        (
+            {"chaincodeFunctionArgs": GOOD | {"donorUserName": "x" * 65}},
+            "is too long (length: 65, maximum allowed: 64)",
+        ),
+    ],
+)
+def test_a_body_that_does_not_fit_the_model_is_refused_before_the_workflow(
+    api: Api, step_functions: StepFunctions, body: object, says: str
+) -> None:
+    status, answer, headers = send(api, body)
+    assert (status, answer["error"]) == (400, "InvalidRequest")
+    assert says in answer["message"]
+    assert answer["requestId"] == headers["x-amzn-RequestId"]
+    assert step_functions.requests == []
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/xml", "application/x-www-form-urlencoded"])
+def test_another_content_type_is_refused(api: Api, step_functions: StepFunctions, content_type: str) -> None:
+    status, answer, _ = send(api, {"chaincodeFunctionArgs": GOOD}, {"Content-Type": content_type})
+    assert (status, answer["error"]) == (400, "InvalidRequest")
+    assert step_functions.requests == []
+
+
+def test_a_charset_beside_the_content_type_is_taken(api: Api, step_functions: StepFunctions) -> None:
+    assert send(api, {"chaincodeFunctionArgs": GOOD}, {"Content-Type": "application/json; charset=utf-8"})[0] == 200
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/"), ("GET", "/donors"), ("POST", "/donors/ada")])
+def test_an_unknown_path_or_method_is_forbidden(
+    api: Api, step_functions: StepFunctions, method: str, path: str
+) -> None:
+    status, answer, _ = send(api, {"chaincodeFunctionArgs": GOOD}, method=method, path=path)
+    assert (status, answer["error"]) == (403, "Forbidden")
+
+
+def test_a_body_over_ten_megabytes_is_too_large(api: Api, step_functions: StepFunctions) -> None:
+    head = f"POST /donors HTTP/1.1\r\nHost: x\r\nContent-Length: {10 * 2**20 + 1}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", int(api.url.rpartition(":")[2]))) as connection:
+        connection.sendall(head.encode())
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        assert response.status == 413
+        assert json.loads(response.read())["error"] == "ImageTooLarge"
+    assert step_functions.requests == []
+
+
+def test_a_workflow_over_the_integrations_time_is_an_unknown_outcome(assembly: Assembly) -> None:
+    method = assembly.rest_api.methods["/donors"]["POST"]
+    assert method.timeout == 29
+    methods = {"/donors": {"POST": replace(method, timeout=0.1)}}
+    step_functions, release = StepFunctions(), threading.Event()
+    step_functions.answer = release.wait
+    impatient = replace(assembly, rest_api=replace(assembly.rest_api, methods=methods))
+    api = Api(impatient, step_functions.start_sync_execution)
+    try:
+        status, answer, _ = send(api, {"chaincodeFunctionArgs": GOOD})
+    finally:
+        release.set()
+        api.close()
+    assert (status, answer["error"]) == (504, "OutcomeUnknown")
+
+
+def test_a_workflow_that_breaks_is_an_unknown_outcome(api: Api, step_functions: StepFunctions) -> None:
+    step_functions.answer = KeyError("secret")
+    status, answer, _ = send(api, {"chaincodeFunctionArgs": GOOD})
+    assert (status, answer["error"]) == (504, "OutcomeUnknown")
+    assert "secret" not in json.dumps(answer)
+
+
+def test_a_port_in_use_is_one_clear_line(api: Api, assembly: Assembly) -> None:
+    port = int(api.url.rpartition(":")[2])
+    with pytest.raises(SandboxError, match=f"port {port} of 127.0.0.1 cannot be had"):
+        Api(assembly, StepFunctions().start_sync_execution, port=port)
