@@ -97,7 +97,7 @@ def _strip(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _asset_hash(function: str, exclude: Sequence[str]) -> str:
+def asset_hash(function: str, exclude: Sequence[str]) -> str:
     """Name the asset by all that decides its bytes, so that an unchanged one is not built again."""
     lock = SOURCES / function / "requirements.txt"
     digest = hashlib.sha256(Path(__file__).read_bytes())
@@ -121,10 +121,10 @@ class _Bundling:
         return True
 
 
-def _code(function: str, exclude: Sequence[str] = ()) -> lambda_.Code:
+def code(function: str, exclude: Sequence[str] = ()) -> lambda_.Code:
     return lambda_.Code.from_asset(
         str(SOURCES),
-        asset_hash=_asset_hash(function, exclude),
+        asset_hash=asset_hash(function, exclude),
         asset_hash_type=cdk.AssetHashType.CUSTOM,
         bundling=cdk.BundlingOptions(
             image=cdk.DockerImage.from_registry("never-used"), local=_Bundling(function, exclude)
@@ -260,7 +260,7 @@ class UploadFunction(_VpcFunction):
             scope,
             id,
             handler="upload_image.handler.handler",
-            code=_code("upload_image", exclude=["shared/ledger"]),
+            code=code("upload_image", exclude=["shared/ledger"]),
             description=f"Writes the {record_type.data_field} of a {record_type.name} to S3",
             environment=record_type.to_environment()
             | network.identities_environment
@@ -312,7 +312,7 @@ class ChaincodeFunction(_VpcFunction):
             scope,
             id,
             handler="invoke_chaincode.handler.handler",
-            code=_code("invoke_chaincode"),
+            code=code("invoke_chaincode"),
             description=f"Invokes chaincode for a {record_type.name} and waits for the verdict",
             environment=record_type.to_environment()
             | network.identities_environment
