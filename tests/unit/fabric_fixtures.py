@@ -151,8 +151,8 @@ class Fabric:
             node.start()
         for peer in self.emulation.peers:
             peer.resume_commits()
-            peer.endorser.diverges = False
-            peer.endorser.shim = "2.2.3"
+            peer.diverges = False
+            peer.shim = "2.2.3"
         for made in self.ledgers:
             made.close()
         self.ledgers.clear()

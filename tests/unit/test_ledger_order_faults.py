@@ -206,7 +206,7 @@ def test_nothing_is_ordered_without_a_live_stream(fabric: Fabric, action: Any) -
 
 
 def test_many_wait_while_the_stream_breaks(fabric: Fabric) -> None:
-    ledger = fabric.warm()
+    ledger = fabric.warm(timing=replace(TIMING, connect=1.0))
     donors = [Donor() for _ in range(64)]
     fabric.emulation.faults.place("before-commit-event", "reset", times=4)
     with ThreadPoolExecutor(16) as pool:

@@ -1,12 +1,13 @@
 """What a submission becomes when peers, their chaincode and their connections fail."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from shared import errors
 
-from tests.unit.fabric_fixtures import Donor, Fabric, fabric, fabric_of_module
+from tests.unit.fabric_fixtures import TIMING, Donor, Fabric, fabric, fabric_of_module
 
 __all__ = ["fabric", "fabric_of_module"]
 
@@ -49,9 +50,12 @@ def test_all_peers_are_away(fabric: Fabric, fault: str) -> None:
     assert time.monotonic() - began < 2.2
 
 
-def test_peers_that_disagree(fabric: Fabric) -> None:
-    ledger, donor = fabric.warm(), Donor()
-    fabric.emulation.peers[1].endorser.diverges = True
+@pytest.mark.parametrize("endorsements", [1, 2])
+def test_peers_that_disagree(fabric: Fabric, endorsements: int) -> None:
+    # One endorsement would do here, but the other peer is waited for a little.
+    patient = replace(TIMING, agreement=1.0)
+    ledger, donor = fabric.warm(timing=patient, endorsements=endorsements), Donor()
+    fabric.emulation.peers[1].diverges = True
     with pytest.raises(errors.EndorsementFailed):
         fabric.submit(ledger, donor.request())
     with pytest.raises(errors.OutcomeUnknown):
@@ -60,12 +64,12 @@ def test_peers_that_disagree(fabric: Fabric) -> None:
 
 
 def test_peers_that_disagree_for_a_moment(fabric: Fabric) -> None:
-    ledger, donor = fabric.warm(), Donor()
+    ledger, donor = fabric.warm(endorsements=2), Donor()
     peer = fabric.emulation.peers[1]
-    peer.endorser.diverges = True
+    peer.diverges = True
 
     def mend() -> None:
-        peer.endorser.diverges = False
+        peer.diverges = False
 
     fabric.emulation.faults.place("after-endorsement", mend, node=1)
     fabric.committed_once(donor, fabric.submit(ledger, donor.request()))

@@ -57,7 +57,7 @@ def test_already_exists_does_not_depend_on_the_shim(fabric: Fabric, shim: Any) -
     ledger, first = fabric.ledger(), Donor()
     fabric.submit(ledger, first.request())
     for peer in fabric.emulation.peers:
-        peer.endorser.shim = shim
+        peer.shim = shim
     with pytest.raises(errors.RecordAlreadyExists):
         fabric.submit(ledger, Donor(name=first.name, image="second").request())
 
@@ -90,7 +90,7 @@ def test_a_record_without_the_optional_hash_is_ours(fabric: Fabric) -> None:
 @pytest.mark.parametrize("shim", ["2.2.3", "2.5.8"])
 def test_a_refusal_without_a_record_is_the_chaincodes(fabric: Fabric, shim: Any) -> None:
     for peer in fabric.emulation.peers:
-        peer.endorser.shim = shim
+        peer.shim = shim
     donor = Donor()
     with pytest.raises(errors.ChaincodeRejected):
         fabric.submit(fabric.ledger(), donor.request(call=Call(function="createDonor", arguments=("no JSON",))))
@@ -210,8 +210,7 @@ def test_sixteen_at_a_time_share_one_stream(fabric: Fabric) -> None:
         answers = list(pool.map(lambda donor: fabric.submit(ledger, donor.request(), within=10), donors))
     assert [answer.transaction_id for answer in answers] == [donor.ids(fabric.identity)[0] for donor in donors]
     assert all(fabric.record(donor) for donor in donors)
-    streams = [thread for thread in threading.enumerate() if thread.name == "commit-listener" and thread.is_alive()]
-    assert len(streams) == 1
+    assert sum(peer.streams for peer in fabric.emulation.peers) == 1
 
 
 def test_an_identity_that_the_channel_does_not_accept(fabric: Fabric) -> None:

@@ -1,0 +1,336 @@
+"""The chaincode function's events, answers and errors, through its Lambda handler."""
+
+import datetime
+import io
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from invoke_chaincode import handler as handler_module
+from invoke_chaincode.handler import handler
+from shared import aws, errors, identities, record_type
+from shared.identities import Identity
+from shared.ledger.client import FabricLedger
+from shared.ledger.network import Network
+from shared.observability import logger
+
+from tests.unit.fabric_fixtures import TIMING, Donor, Fabric, client_identity, fabric, fabric_of_module
+
+__all__ = ["fabric", "fabric_of_module"]
+
+RECORD_TYPE = {
+    "name": "Donor",
+    "identifyingField": "donorUserName",
+    "ledgerFields": [
+        {"name": "donorUserName", "required": True, "maxLength": 64},
+        {"name": "email", "required": True, "maxLength": 254},
+    ],
+    "dataField": "image",
+    "keyPrefix": "ngo-donor-images/",
+    "contentTypes": ["image/png"],
+    "maxDataBytes": 184320,
+    "createFunction": "createDonor",
+    "readFunction": "queryDonor",
+    "alreadyExistsError": "DonorAlreadyExists",
+    "invalidDataError": "InvalidImage",
+    "dataTooLargeError": "ImageTooLarge",
+}
+
+
+@dataclass
+class Context:
+    remaining: float = 4.0
+    aws_request_id: str = "request-1"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int(self.remaining * 1000)
+
+
+class Deployment:
+    """The function as deployed: its environment, its secrets and its TLS roots."""
+
+    def __init__(self, fabric: Fabric, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.fabric = fabric
+        network = {
+            "channel": "mychannel",
+            "chaincode": "ngo",
+            "peers": [{"endpoint": p.endpoint, "tlsHostname": "localhost"} for p in fabric.emulation.peers],
+            "orderers": [{"endpoint": o.endpoint, "tlsHostname": "localhost"} for o in fabric.emulation.orderers],
+            "tlsRoots": "s3://us-east-1.managedblockchain/etc/managedblockchain-tls-chain.pem",
+            "endorsements": 1,
+        }
+        secrets = {"certificate": "user/signcert", "privateKey": "user/pk"}
+        other = {"certificate": "other/signcert", "privateKey": "other/pk"}
+        functions = {"invoke": ["createDonor"], "query": ["queryDonor", "queryAllDonors"]}
+        allowed = {"mspId": "Org1MSP", "users": {"lambdaUser": secrets, "other": other}}
+        monkeypatch.setenv("FABRIC_NETWORK", json.dumps(network))
+        monkeypatch.setenv("FABRIC_IDENTITIES", json.dumps(allowed))
+        monkeypatch.setenv("RECORD_TYPE", json.dumps(RECORD_TYPE))
+        monkeypatch.setenv("CHAINCODE_FUNCTIONS", json.dumps(functions))
+        monkeypatch.setattr(handler_module, "FabricLedger", self._ledger)
+        bucket = {"CreateBucketConfiguration": {"LocationConstraint": "us-west-2"}}
+        aws.client("s3").create_bucket(Bucket="us-east-1.managedblockchain", **bucket)
+        aws.client("s3").put_object(
+            Bucket="us-east-1.managedblockchain",
+            Key="etc/managedblockchain-tls-chain.pem",
+            Body=fabric.emulation.tls_roots_pem.encode(),
+        )
+        self.rotate("user", fabric.identity)
+        self.rotate("other", client_identity(fabric.emulation, "other"))
+        for cache in (identities.from_environment, record_type.from_environment, handler_module.ledger):
+            cache.cache_clear()
+
+    def _ledger(self, network: Network) -> FabricLedger:
+        made = FabricLedger(network, TIMING)
+        self.fabric.ledgers.append(made)
+        return made
+
+    @staticmethod
+    def rotate(user: str, identity: Identity) -> None:
+        """Put an identity into the user's secrets."""
+        client = aws.client("secretsmanager")
+        for name, value in (("signcert", identity.certificate), ("pk", identity.private_key)):
+            try:
+                client.create_secret(Name=f"{user}/{name}", SecretString=value)
+            except client.exceptions.ResourceExistsException:
+                client.put_secret_value(SecretId=f"{user}/{name}", SecretString=value)
+
+    def event(self, donor: Donor, **changes: Any) -> dict[str, Any]:
+        """What the workflow sends for `donor`."""
+        return {
+            "fabricUsername": "lambdaUser",
+            "functionType": "invoke",
+            "chaincodeFunction": "createDonor",
+            "chaincodeFunctionArgs": donor.fields,
+            "submission": {
+                "submissionId": donor.idempotency_key,
+                "nonces": [nonce.hex() for nonce in donor.nonces],
+                "transactionIds": donor.ids(self.fabric.identity),
+                "earlierTransactionIds": [],
+                "created": True,
+            },
+            "attempt": "first",
+            "retryCount": 0,
+            "executionStartTime": datetime.datetime.now(datetime.UTC).isoformat().replace("+00:00", "Z"),
+            **changes,
+        }
+
+
+@pytest.fixture
+def deployment(fabric: Fabric, monkeypatch: pytest.MonkeyPatch, aws_emulation: None) -> Iterator[Deployment]:
+    from moto.core.models import DEFAULT_ACCOUNT_ID
+    from moto.s3.models import s3_backends
+
+    s3_backends[DEFAULT_ACCOUNT_ID]["global"].reset()
+    yield Deployment(fabric, monkeypatch)
+    handler_module.ledger.cache_clear()
+
+
+def settling(event: dict[str, Any]) -> dict[str, Any]:
+    return {**event, "attempt": "settle"}
+
+
+def test_a_create_answers_with_the_transaction_id(deployment: Deployment) -> None:
+    donor = Donor()
+    answer = handler(deployment.event(donor), Context())
+    assert answer == {"transactionId": donor.ids(deployment.fabric.identity)[0]}
+    assert deployment.fabric.record(donor) == {**donor.fields, "docType": "donor"}
+
+
+def test_the_connections_are_made_once(deployment: Deployment) -> None:
+    for _ in range(3):
+        handler(deployment.event(Donor()), Context())
+    assert len(deployment.fabric.ledgers) == 1
+
+
+def test_a_repeated_event_answers_the_same(deployment: Deployment) -> None:
+    event = deployment.event(Donor())
+    assert handler(event, Context()) == handler(event, Context()) == handler(settling(event), Context())
+
+
+def test_the_error_has_the_record_types_name_and_a_json_text(deployment: Deployment) -> None:
+    donor = Donor()
+    handler(deployment.event(donor), Context())
+    with pytest.raises(errors.RecordAlreadyExists) as raised:
+        handler(deployment.event(Donor(name=donor.name, image="second")), Context())
+    assert type(raised.value).__name__ == "DonorAlreadyExists"
+    assert set(json.loads(str(raised.value))) == {"message"}
+
+
+def test_an_open_verdict_names_the_transaction(deployment: Deployment) -> None:
+    donor = Donor()
+    for peer in deployment.fabric.emulation.peers:
+        peer.pause_commits()
+    with pytest.raises(errors.OutcomeUnknown) as raised:
+        handler(deployment.event(donor), Context(remaining=1.6))
+    assert json.loads(str(raised.value))["transactionId"] == donor.ids(deployment.fabric.identity)[0]
+
+
+def test_the_answer_leaves_time_before_the_api_gives_up(deployment: Deployment) -> None:
+    """An execution that began 24.4 s ago has 0.6 s left, however long Lambda would let the function run."""
+    for peer in deployment.fabric.emulation.peers:
+        peer.pause_commits()
+    started = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=24.4)
+    began = time.monotonic()
+    with pytest.raises(errors.OutcomeUnknown):
+        handler(deployment.event(Donor(), executionStartTime=started.isoformat()), Context(remaining=30))
+    assert time.monotonic() - began < 0.9
+
+
+@pytest.mark.parametrize(
+    ("change", "certain"),
+    [
+        ({}, True),
+        ({"attempt": "settle"}, False),
+        ({"retryCount": 1}, False),
+        ({"attempt": ""}, False),
+        ({"submission": {"created": False}}, False),
+        ({"submission": {"created": None}}, False),
+    ],
+)
+def test_only_a_first_attempt_is_certain(deployment: Deployment, change: dict[str, Any], certain: bool) -> None:
+    event = deployment.event(Donor())
+    event["submission"].update(change.pop("submission", {}))
+    deployment.fabric.emulation.chaincode_down(True)
+    with pytest.raises(errors.OffchainError) as raised:
+        handler({**event, **change}, Context())
+    assert (type(raised.value), raised.value.certain) == (
+        (errors.LedgerUnavailable, True) if certain else (errors.OutcomeUnknown, False)
+    )
+
+
+def test_the_users_certificate_was_rotated_before_the_event(deployment: Deployment) -> None:
+    """The function has the old one in memory, the event was planned with the new one."""
+    handler(deployment.event(Donor()), Context())
+    renewed = client_identity(deployment.fabric.emulation, "lambdaUser-renewed")
+    deployment.rotate("user", renewed)
+    donor = Donor()
+    event = deployment.event(donor)
+    event["submission"]["transactionIds"] = donor.ids(renewed)
+    assert handler(event, Context()) == {"transactionId": donor.ids(renewed)[0]}
+
+
+def test_the_users_certificate_was_rotated_after_the_plan(deployment: Deployment) -> None:
+    committed, lost = Donor(), Donor()
+    answer = handler(deployment.event(committed), Context())
+    deployment.rotate("user", client_identity(deployment.fabric.emulation, "lambdaUser-renewed"))
+    identities.from_environment.cache_clear()
+    with pytest.raises(errors.LedgerUnavailable):
+        handler(deployment.event(lost), Context())
+    with pytest.raises(errors.OutcomeUnknown):
+        handler(settling(deployment.event(lost)), Context())
+    assert handler(settling(deployment.event(committed)), Context()) == answer
+    assert deployment.fabric.record(lost) is None
+
+
+def test_an_earlier_executions_transaction_is_found(deployment: Deployment) -> None:
+    donor = Donor()
+    answer = handler(deployment.event(donor), Context())
+    renewed = client_identity(deployment.fabric.emulation, "lambdaUser-renewed")
+    deployment.rotate("user", renewed)
+    event = deployment.event(donor)
+    event["submission"].update(
+        transactionIds=donor.ids(renewed), earlierTransactionIds=donor.ids(deployment.fabric.identity), created=False
+    )
+    assert handler(event, Context()) == answer
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "field"),
+    [
+        ({"functionType": "delete"}, errors.InvalidRequest, "functionType"),
+        ({"chaincodeFunction": "createNGO"}, errors.InvalidRequest, "chaincodeFunction"),
+        ({"chaincodeFunction": "queryDonor"}, errors.InvalidRequest, "chaincodeFunction"),
+        (
+            {"functionType": "queryObject", "chaincodeFunction": "createDonor"},
+            errors.InvalidRequest,
+            "chaincodeFunction",
+        ),
+        ({"chaincodeFunctionArgs": ["x"]}, errors.InvalidRequest, "chaincodeFunctionArgs"),
+        ({"chaincodeFunctionArgs": {"donorUserName": "\ud83d"}}, errors.InvalidRequest, "chaincodeFunctionArgs"),
+        ({"fabricUsername": "admin"}, errors.Forbidden, "fabricUsername"),
+    ],
+)
+def test_what_the_deployment_does_not_allow(
+    deployment: Deployment, change: dict[str, Any], error: type[Exception], field: str
+) -> None:
+    donor = Donor()
+    event = deployment.event(donor, **change)
+    with pytest.raises(error, match=field):
+        handler(event, Context())
+    assert deployment.fabric.codes(donor.ids(deployment.fabric.identity)[0]) == []
+
+
+@pytest.mark.parametrize(
+    "change", [{"fabricUsername": "admin"}, {"chaincodeFunction": "createNGO"}, {"chaincodeFunctionArgs": ["x"]}]
+)
+def test_a_deployment_that_changed_meanwhile_makes_nothing_certain(
+    deployment: Deployment, change: dict[str, Any]
+) -> None:
+    with pytest.raises(errors.OutcomeUnknown):
+        handler(settling(deployment.event(Donor(), **change)), Context())
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_the_secret_cannot_be_read(deployment: Deployment, first: bool) -> None:
+    aws.client("secretsmanager").delete_secret(SecretId="user/pk", ForceDeleteWithoutRecovery=True)
+    event = deployment.event(Donor())
+    with pytest.raises(errors.LedgerUnavailable if first else errors.OutcomeUnknown):
+        handler(event if first else settling(event), Context())
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_the_tls_roots_cannot_be_read(deployment: Deployment, first: bool) -> None:
+    key = {"Bucket": "us-east-1.managedblockchain", "Key": "etc/managedblockchain-tls-chain.pem"}
+    aws.client("s3").delete_object(**key)
+    event = deployment.event(Donor())
+    with pytest.raises(errors.LedgerUnavailable if first else errors.OutcomeUnknown):
+        handler(event if first else settling(event), Context())
+    aws.client("s3").put_object(**key, Body=deployment.fabric.emulation.tls_roots_pem.encode())
+    assert handler(event if first else settling(event), Context())
+
+
+def test_a_direct_call_as_the_workshop_makes_it(deployment: Deployment) -> None:
+    donor = {"donorUserName": Donor().name, "email": "ada@example.org"}
+    event = {
+        "fabricUsername": "lambdaUser",
+        "functionType": "invoke",
+        "chaincodeFunction": "createDonor",
+        "chaincodeFunctionArgs": donor,
+    }
+    answer = handler(event, Context())
+    assert deployment.fabric.codes(answer["transactionId"]) == ["VALID"]
+    with pytest.raises(errors.RecordAlreadyExists):
+        handler(event, Context())
+
+    query = {**event, "chaincodeFunction": "queryDonor"}
+    stored = {**donor, "docType": "donor"}
+    assert handler({**query, "functionType": "queryObject"}, Context()) == stored
+    assert json.loads(handler({**query, "functionType": "queryString"}, Context())) == stored
+    everyone = {**event, "chaincodeFunction": "queryAllDonors", "functionType": "queryArray"}
+    del everyone["chaincodeFunctionArgs"]
+    assert {"Key": f"donor{donor['donorUserName']}", "Record": stored} in handler(everyone, Context())
+
+
+def test_defaults(deployment: Deployment) -> None:
+    donor = Donor()
+    event = deployment.event(donor, fabricUsername="", functionType="", chaincodeFunction="")
+    assert handler(event, Context()) == {"transactionId": donor.ids(deployment.fabric.identity)[0]}
+
+
+def test_logs_carry_ids_and_no_content(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.StringIO()
+    monkeypatch.setattr(logger.registered_handler, "stream", written)
+    donor = Donor()
+    handler(deployment.event(donor), Context())
+    with pytest.raises(errors.RecordAlreadyExists):
+        handler(deployment.event(Donor(name=donor.name, image="second")), Context())
+    entries = [json.loads(line) for line in written.getvalue().splitlines()]
+    assert {"Done", "Refused"} <= {entry["message"] for entry in entries}
+    assert all(entry["requestId"] == "request-1" for entry in entries)
+    assert any(entry.get("transactionId") == donor.ids(deployment.fabric.identity)[0] for entry in entries)
+    assert "PRIVATE KEY" not in written.getvalue()
+    assert "ada@example.org" not in written.getvalue()
