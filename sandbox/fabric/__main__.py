@@ -1,4 +1,8 @@
-"""`python -m sandbox.fabric --state DIR`: serves one emulated network until interrupted."""
+"""`python -m sandbox.fabric --state DIR` serves one emulated network until interrupted.
+
+`python -m sandbox.fabric stop|kill|start|freeze|thaw --state DIR NODE...` does that to nodes of the one served there:
+peer0, orderer, chaincode and so on.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,20 @@ import argparse
 import json
 import logging
 import signal
+import sys
 import threading
 from pathlib import Path
 
 from sandbox.fabric import FabricEmulation
+from sandbox.fabric.control import COMMANDS, ControlServer, send
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m sandbox.fabric", description=__doc__)
+def main() -> int | str:
+    parser = argparse.ArgumentParser(
+        prog="python -m sandbox.fabric", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("command", nargs="?", choices=["serve", *COMMANDS], default="serve")
+    parser.add_argument("node", nargs="*", help="peer0, orderer, chaincode, ...")
     parser.add_argument(
         "--state", required=True, type=Path, help="folder for connection-profile.json, msp/, tls-ca.pem"
     )
@@ -21,20 +31,35 @@ def main() -> None:
     parser.add_argument("--orderers", type=int, default=1)
     parser.add_argument("--batch-timeout", type=float, default=0.05, help="seconds")
     parser.add_argument("--endorsements", type=int, default=1, help="distinct peers that must endorse")
-    options = parser.parse_args()
-    logging.basicConfig(format="%(message)s")
+    options = parser.parse_intermixed_args()
+    if options.command == "serve":
+        _serve(options)
+        return 0
+    try:
+        send(options.state, options.command, options.node)
+    except FileNotFoundError:
+        return f"no emulation serves {options.state}"
+    except ValueError as error:
+        return str(error)
+    return 0
 
+
+def _serve(options: argparse.Namespace) -> None:
+    logging.basicConfig(format="%(message)s")
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    with FabricEmulation(
-        peers=options.peers,
-        orderers=options.orderers,
-        batch_timeout=options.batch_timeout,
-        endorsements_required=options.endorsements,
-    ) as network:
-        state: Path = options.state.resolve()
-        state.mkdir(parents=True, exist_ok=True)
+    state: Path = options.state.resolve()
+    state.mkdir(parents=True, exist_ok=True)
+    with (
+        FabricEmulation(
+            peers=options.peers,
+            orderers=options.orderers,
+            batch_timeout=options.batch_timeout,
+            endorsements_required=options.endorsements,
+        ) as network,
+        ControlServer(network, state),
+    ):
         roots = state / "tls-ca.pem"
         roots.write_text(network.tls_roots_pem)
         profile = state / "connection-profile.json"
@@ -56,4 +81,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

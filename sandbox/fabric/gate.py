@@ -132,8 +132,8 @@ class _FromClient(asyncio.Protocol):
     def _forget(self) -> None:
         self._ended = True
         self._gate._open.discard(self)
-        if self._upstream:
-            self._gate._connections.pop(self._port, None)
+        if self._upstream and self._gate._connections.get(self._port) is self:
+            del self._gate._connections[self._port]
 
 
 class _ToServer(asyncio.Protocol):

@@ -90,6 +90,7 @@ class Orderer(Node):
         self._batch_bytes = 0
 
     async def _broadcast(self, _: Any, context: Any) -> None:
+        life = self.lives
         while True:
             raw = await context.read()
             if raw is grpc.aio.EOF:
@@ -97,21 +98,18 @@ class Orderer(Node):
             if self.frozen:
                 # A stopped process finds the request in its socket buffer when it goes on, whether the client is
                 # still there or not.
-                response = await asyncio.shield(asyncio.ensure_future(self._take_when_awake(raw)))
+                response = await asyncio.shield(asyncio.ensure_future(self._take_when_awake(raw, life)))
             else:
-                response = await self._process(raw, context)
+                response = await self._process(raw, context, life)
             await context.write(serialized(response))
             if response.status != SUCCESS:
                 return
 
-    async def _take_when_awake(self, raw: bytes) -> Any:
-        life = self.lives
+    async def _take_when_awake(self, raw: bytes, life: int) -> Any:
         await self.awake()
-        if not self.running or self.lives != life:
-            raise asyncio.CancelledError
-        return self._take(raw)
+        return self._take(raw, life)
 
-    async def _process(self, raw: bytes, context: Any) -> Any:
+    async def _process(self, raw: bytes, context: Any, life: int) -> Any:
         def functions() -> set[str]:
             try:
                 return {Transaction(raw).function}
@@ -120,14 +118,16 @@ class Orderer(Node):
 
         status = await self.meet("before-broadcast", context, functions)
         if status is None:
-            response = self._take(raw)
+            response = self._take(raw, life)
             if response.status == SUCCESS:
                 status = await self.meet("after-broadcast", context, functions)
         if status is not None:
             return ab_pb2.BroadcastResponse(status=status, info=NO_LEADER if status == 503 else "a placed fault")
         return response
 
-    def _take(self, raw: bytes) -> Any:
+    def _take(self, raw: bytes, life: int) -> Any:
+        if not self.running or self.lives != life:
+            raise asyncio.CancelledError  # the process that this call belonged to is dead
         refusal = self._refusal(raw)
         if refusal:
             return ab_pb2.BroadcastResponse(status=refusal[0], info=refusal[1])

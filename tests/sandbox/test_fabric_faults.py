@@ -19,7 +19,7 @@ from hfc.protos.common import common_pb2
 from hfc.protos.peer import chaincode_event_pb2, proposal_pb2, proposal_response_pb2
 from raw_fabric import Network, codes, donor, envelope, seek_info, unused_name
 
-from sandbox.fabric import ChaincodeError, FabricEmulation, Stub
+from sandbox.fabric import ChaincodeError, FabricEmulation, Stub, control
 
 UNAVAILABLE, DEADLINE = grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED
 
@@ -535,21 +535,39 @@ def test_networks_side_by_side_do_not_mix(emulation: FabricEmulation, network: N
             network.endorse(network.propose("createDonor", donor(name), identity=other_network.user))
 
 
-def test_the_command_serves_a_network_that_its_files_describe(tmp_path: Path) -> None:
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """(state folder, what the command printed) of `python -m sandbox.fabric` in a process of its own."""
     command = [sys.executable, "-m", "sandbox.fabric", "--state", str(tmp_path), "--peers", "2"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
-    ) as process:
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=Path(__file__).parents[2], **pipes) as process:
         try:
             assert process.stdout
             assert process.stderr
             ready = json.loads(process.stdout.readline())
-            assert ready["ready"]
             assert "EMULATION" in process.stderr.readline()
-            profile = json.loads((tmp_path / "connection-profile.json").read_text())
-            network = raw_fabric.from_profile(profile, tmp_path / "msp")
-            assert network.submit(create(network), peers=(0, 1)) == "VALID"
-            network.close()
+            yield tmp_path, ready
         finally:
             process.terminate()
         assert process.wait(10) == 0
+    assert not (tmp_path / "control").exists()
+
+
+def test_the_command_serves_a_network_that_its_files_describe(served: tuple[Path, dict[str, Any]]) -> None:
+    state, ready = served
+    assert ready["ready"]
+    profile = json.loads((state / "connection-profile.json").read_text())
+    network = raw_fabric.from_profile(profile, Path(ready["user_msp"]))
+    assert network.peers == ready["peers"]
+    assert network.submit(create(network), peers=(0, 1)) == "VALID"
+
+    control.send(state, "stop", ["chaincode"])
+    assert "could not launch" in network.endorse(create(network)).response.message
+    control.send(state, "start", ["chaincode"])
+    control.send(state, "kill", ["peer1", "orderer"])
+    assert fails(lambda: network.endorse(create(network), peer=1)) == UNAVAILABLE
+    control.send(state, "start", ["peer1", "orderer"])
+    eventually(lambda: _answers(lambda: network.endorse(create(network), peer=1)))
+    with pytest.raises(ValueError, match="unknown node 'peer2'; one of peer0, peer1, orderer0, orderer, chaincode"):
+        control.send(state, "stop", ["peer2"])
+    network.close()
