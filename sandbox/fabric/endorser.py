@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,6 +29,8 @@ from sandbox.fabric.msp import Identity, Member, Membership, NotAMember, expired
 
 if TYPE_CHECKING:
     from sandbox.fabric.peer import Peer
+
+logger = logging.getLogger(__name__)
 
 Shim = Literal["2.2.3", "2.4.2", "2.5.8"]
 CHAINCODE_VERSION = "1.0"
@@ -197,6 +200,9 @@ class Endorser:
                 return self._answer(proposal, response, results=b"", events=b"", version=CHAINCODE_VERSION)
             text = f"error in simulation: transaction returned with failure: {error.kind}: {error}"
             raise _Failed(text) from error
+        except Exception as error:  # a fault of the chaincode itself, whatever it is: its process dies of it
+            logger.exception("chaincode %s failed in %s", proposal.chaincode, proposal.function)
+            raise _Failed(_not_sent(proposal, "chaincode stream terminated")) from error
         if peer.diverges:
             stub.diverge()
         events = b""

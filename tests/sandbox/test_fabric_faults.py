@@ -458,6 +458,8 @@ class Counter:
         if function == "reset":
             stub.del_state("count")
             return b""
+        if function == "crash":
+            raise ZeroDivisionError
         raise ChaincodeError(f"no {function}")
 
 
@@ -482,6 +484,7 @@ def test_other_chaincode_can_be_run_with_events_and_deletes() -> None:
         assert event.payload == b"3"
         assert network.submit(proposals[2]) == "VALID"
         assert emulation.record("counter", "count") is None
+        assert "chaincode stream terminated" in network.query("crash").response.message
         assert "Error: no get" in network.query("get").response.message
         assert "chaincode ngo not found" in network.query("x", chaincode="ngo").response.message
 
