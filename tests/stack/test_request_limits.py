@@ -3,11 +3,15 @@
 import base64
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
+import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_stepfunctions as sfn
 from stack_template import Template, flat, only
 
+from offchain_stack import DonorApi, LedgerField
 from offchain_stack.record_type import DONOR, INPUT_LIMIT
 from sandbox import vtl
 
@@ -62,6 +66,26 @@ def test_what_the_template_lets_through_fits(request_template: str, character: s
     assert size(made) <= INPUT_LIMIT
     more = {"chaincodeFunctionArgs": arguments(character, filler * (count + 400))}
     assert json.loads(input_of(request_template, more))["dataTooLarge"] is True
+
+
+def test_long_fields_of_wide_characters_leave_the_data_less_room(tmp_path: Path) -> None:
+    wide = dataclasses.replace(
+        DONOR, ledger_fields=(LedgerField(name="donorUserName", max_length=9_000),), max_data_bytes=90_000
+    )
+    app = cdk.App(outdir=str(tmp_path))
+    stack = cdk.Stack(app, "Stack")
+    arn = "arn:aws:states:us-east-1:111122223333:stateMachine:create"
+    machine = sfn.StateMachine.from_state_machine_arn(stack, "StateMachine", arn)
+    DonorApi(stack, "Api", state_machine=machine, record_type=wide)
+    app.synth()
+    method = only(json.loads((tmp_path / "Stack.template.json").read_text()), "AWS::ApiGateway::Method")
+    template = flat(method["Integration"]["RequestTemplates"]["application/json"])
+    name = "€" * 9_000
+    room = wide.max_arguments_length - len(json.dumps({"donorUserName": name, "image": ""}, ensure_ascii=False))
+    body = {"chaincodeFunctionArgs": {"donorUserName": name, "image": "A" * room}}
+    made = input_of(template, body, {"Idempotency-Key": "é" * 300})
+    assert "chaincodeFunctionArgs" in json.loads(made)
+    assert INPUT_LIMIT - 10_000 < size(made) <= INPUT_LIMIT
 
 
 def test_line_breaks_in_the_largest_data_still_pass(request_template: str) -> None:
