@@ -1,0 +1,172 @@
+"""The command line, in processes of its own."""
+
+import base64
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from sandbox.demo import PICTURE
+from sandbox.fabric import FabricEmulation
+
+ROOT = Path(__file__).parents[2]
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "sandbox", *arguments],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@contextmanager
+def up(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    process = start("up", "--port", "0", *arguments)
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line, process.communicate()[1]
+        yield process, json.loads(line)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.communicate(timeout=30)
+
+
+def children(pid: int) -> list[int]:
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    return [int(line.split()[0]) for line in listed.splitlines() if int(line.split()[1]) == pid]
+
+
+def gone(pids: list[int]) -> bool:
+    """Whether no process of `pids` runs any more, within a few seconds."""
+    for _ in range(200):
+        listed = subprocess.run(["ps", "-A", "-o", "pid=,stat="], capture_output=True, text=True, check=True).stdout
+        running = {int(line.split()[0]) for line in listed.splitlines() if not line.split()[1].startswith("Z")}
+        if not running & set(pids):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def listening(pids: list[int]) -> set[str]:
+    """The addresses that the processes listen at, as Linux writes them."""
+    links = [link for pid in pids for link in Path(f"/proc/{pid}/fd").iterdir()]
+    sockets = {os.readlink(link) for link in links if link.is_symlink()}
+    rows = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
+    return {row[1] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in sockets}
+
+
+def create(api: str, name: str) -> tuple[int, dict[str, str]]:
+    connection = http.client.HTTPConnection(api.removeprefix("http://"), timeout=60)
+    arguments = {
+        "donorUserName": name,
+        "email": f"{name}@example.org",
+        "image": base64.b64encode(PICTURE.read_bytes()).decode(),
+    }
+    body = json.dumps({"chaincodeFunctionArgs": arguments})
+    connection.request("POST", "/donors", body, {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    answer = json.loads(response.read())
+    connection.close()
+    return response.status, answer
+
+
+def test_up_says_in_one_line_that_it_serves_and_sigterm_leaves_nothing() -> None:
+    with up() as (process, ready):
+        assert ready.keys() == {"ready", "api", "aws", "bucket"}
+        assert ready["ready"] is True
+        status, answer = create(ready["api"], "ada")
+        assert status == 200
+        s3 = boto3.client(
+            "s3",
+            endpoint_url=ready["aws"],
+            region_name="us-east-1",
+            aws_access_key_id="any",
+            aws_secret_access_key="any",
+        )
+        assert s3.get_object(Bucket=ready["bucket"], Key=answer["imageKey"])["Body"].read() == PICTURE.read_bytes()
+
+        second = start("up", "--port", ready["api"].rpartition(":")[2])
+        out, errors = second.communicate(timeout=30)
+        assert (second.returncode, out) == (1, "")
+        assert re.fullmatch(r"sandbox: port \d+ of 127\.0\.0\.1 cannot be had .*\n", errors)
+
+        processes = children(process.pid)
+        assert len(processes) >= 3
+        if sys.platform == "linux":
+            addresses = listening([process.pid, *processes])
+            assert f"0100007F:{int(ready['api'].rpartition(':')[2]):04X}" in addresses
+            # 127.0.0.1, and the same as gRPC binds it: ::ffff:127.0.0.1.
+            assert {each.partition(":")[0][-16:] for each in addresses} == {"0100007F", "FFFF00000100007F"}
+        process.send_signal(signal.SIGTERM)
+        out, errors = process.communicate(timeout=30)
+        assert (process.returncode, out) == (0, "")
+        assert "SANDBOX FOR DEVELOPMENT" in errors
+        for name in ("IAM", "VPC", "KMS", "AWS::EC2::VPCEndpoint"):
+            assert name in errors.partition("Not emulated")[2]
+        assert "Traceback" not in errors
+        assert gone(processes)
+
+
+def test_a_killed_sandbox_leaves_nothing_and_a_real_networks_place_is_taken_by_a_profile(tmp_path: Path) -> None:
+    with FabricEmulation(channel="channel2", msp_id="Org7MSP") as network:
+        profile = tmp_path / "profile.json"
+        profile.write_text(json.dumps(network.connection_profile()))
+        msp = network.write_msp(tmp_path / "msp", network.enroll("user"))
+        given = ["--fabric", str(profile), "--identity", str(msp), "--channel", "channel2", "--chaincode", "ngo"]
+        with up(*given) as (process, ready):
+            status, answer = create(ready["api"], "ada")
+            assert status == 200, answer
+            assert json.loads(network.record("ngo", "donorada") or b"")["imageKey"] == answer["imageKey"]
+            assert answer["transactionId"] in [each.tx_id for each in network.transactions()]
+            processes = children(process.pid)
+            process.kill()
+            process.wait()
+            assert gone(processes)
+
+
+def test_the_demo_holds_and_names_its_transaction() -> None:
+    process = start("demo")
+    out, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, out + errors
+    assert len(re.findall(r"^transactionId: [0-9a-f]{64}$", out, re.MULTILINE)) == 1
+    assert "\x1b" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--fabric", "profile.json"], "--fabric and --identity go together"),
+        (["--fabric", "none.json", "--identity", "msp"], "none.json: No such file"),
+        (["--assembly", "tests"], "tests is no cloud assembly"),
+    ],
+)
+def test_what_is_wrong_with_the_arguments_is_one_clear_line(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sandbox import __main__
+
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    assert __main__.main(["up", "--port", "0", *arguments]) == 1
+    out, errors = capsys.readouterr()
+    assert out == ""
+    assert errors.startswith("sandbox: ")
+    assert says in errors
+    assert errors.count("\n") == 1
