@@ -1,16 +1,12 @@
 """Lambda entry point of the chaincode function. The ledger's connections are made once per environment and reused."""
 
-import functools
 import json
 import os
 import time
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-from shared import aws, errors, identities, record_type
-from shared.ledger.client import FabricLedger
-from shared.ledger.interface import Ledger
-from shared.ledger.network import Network
+from shared import errors, identities, record_type
+from shared.ledger import environment
 from shared.observability import logger
 
 from . import invocation
@@ -27,7 +23,7 @@ def handler(event: dict[str, Any], context: Any) -> Any:
     try:
         answer = invocation.run(
             event,
-            ledger=ledger,
+            ledger=environment.ledger,
             identities=identities.from_environment(),
             record_type=record_type.from_environment(),
             functions=json.loads(os.environ["CHAINCODE_FUNCTIONS"]),
@@ -39,22 +35,6 @@ def handler(event: dict[str, Any], context: Any) -> Any:
         raise
     logger.info("Done", extra={"transactionId": answer.get("transactionId") if isinstance(answer, dict) else None})
     return answer
-
-
-@functools.cache
-def ledger() -> Ledger:
-    """The ledger of `FABRIC_NETWORK`. Raises LedgerUnavailable where its TLS roots cannot be read."""
-    return FabricLedger(Network.from_json(os.environ["FABRIC_NETWORK"], _text_from_s3))
-
-
-def _text_from_s3(bucket: str, key: str) -> str:
-    try:
-        text: str = aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode()
-    except (BotoCoreError, ClientError) as error:
-        raise errors.LedgerUnavailable(
-            "The ledger's TLS roots could not be read; nothing was sent to the ledger. Try again later."
-        ) from error
-    return text
 
 
 def _submission_id(event: dict[str, Any]) -> str | None:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from invoke_chaincode import handler as handler_module
 from invoke_chaincode.handler import handler
 from shared import aws, errors, identities, record_type
 from shared.identities import Identity
+from shared.ledger import environment
 from shared.ledger.client import FabricLedger
 from shared.ledger.network import Network
 from shared.observability import logger
@@ -70,7 +70,7 @@ class Deployment:
         monkeypatch.setenv("FABRIC_IDENTITIES", json.dumps(allowed))
         monkeypatch.setenv("RECORD_TYPE", json.dumps(RECORD_TYPE))
         monkeypatch.setenv("CHAINCODE_FUNCTIONS", json.dumps(functions))
-        monkeypatch.setattr(handler_module, "FabricLedger", self._ledger)
+        monkeypatch.setattr(environment, "FabricLedger", self._ledger)
         bucket = {"CreateBucketConfiguration": {"LocationConstraint": "us-west-2"}}
         aws.client("s3").create_bucket(Bucket="us-east-1.managedblockchain", **bucket)
         aws.client("s3").put_object(
@@ -80,7 +80,7 @@ class Deployment:
         )
         self.rotate("user", fabric.identity)
         self.rotate("other", client_identity(fabric.emulation, "other"))
-        for cache in (identities.from_environment, record_type.from_environment, handler_module.ledger):
+        for cache in (identities.from_environment, record_type.from_environment, environment.ledger):
             cache.cache_clear()
 
     def _ledger(self, network: Network) -> FabricLedger:
@@ -126,7 +126,7 @@ def deployment(fabric: Fabric, monkeypatch: pytest.MonkeyPatch, aws_emulation: N
 
     s3_backends[DEFAULT_ACCOUNT_ID]["global"].reset()
     yield Deployment(fabric, monkeypatch)
-    handler_module.ledger.cache_clear()
+    environment.ledger.cache_clear()
 
 
 def settling(event: dict[str, Any]) -> dict[str, Any]:

@@ -237,3 +237,47 @@ def _together(fabric: Fabric, ledger: FabricLedger, requests: list[Submit]) -> l
 
     with ThreadPoolExecutor(len(requests)) as pool:
         return list(pool.map(outcome, requests))
+
+
+def test_a_retired_id_can_no_longer_commit(fabric: Fabric) -> None:
+    """An envelope that lay in an orderer comes after the id was used up."""
+    ledger, donor = fabric.warm(), Donor()
+    held = fabric.emulation.faults.place("before-broadcast", "hang", times=None, function="createDonor")
+    with pytest.raises(errors.OutcomeUnknown):
+        fabric.submit(ledger, donor.request(), within=0.6)
+    own = donor.ids(fabric.identity)
+    retired = ledger.retire(fabric.identity, donor.nonces[0], "why", deadline=time.monotonic() + 2)
+    assert (retired.transaction_id, retired.code) == (own[0], "INVALID_CHAINCODE")
+    held.release()
+    time.sleep(0.1)
+    assert "VALID" not in fabric.codes(own[0])
+    assert fabric.record(donor) is None
+
+    again = fabric.submit(ledger, donor.request())
+    assert again.transaction_id == own[1]
+    assert fabric.submit(ledger, donor.request(first=False)) == again
+
+
+def test_retiring_a_committed_id_tells_so(fabric: Fabric) -> None:
+    ledger, donor = fabric.warm(), Donor()
+    committed = fabric.submit(ledger, donor.request())
+    found = ledger.retire(fabric.identity, donor.nonces[0], "why", deadline=time.monotonic() + 2)
+    assert (found.transaction_id, found.code, found.function) == (committed.transaction_id, "VALID", "createDonor")
+
+
+def test_whose_record_it_is(fabric: Fabric) -> None:
+    ledger, donor = fabric.warm(), Donor()
+
+    def has(who: Donor) -> bool:
+        record = who.request().created_record
+        assert record is not None
+        return ledger.has_record(fabric.identity, record, deadline=time.monotonic() + 2)
+
+    assert not has(donor)
+    fabric.submit(ledger, donor.request())
+    assert has(donor)
+    assert not has(Donor(name=donor.name, image="second"))
+    for peer in fabric.emulation.peers:
+        peer.kill()
+    with pytest.raises(errors.LedgerUnavailable):
+        has(donor)

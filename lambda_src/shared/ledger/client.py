@@ -1,6 +1,8 @@
 """The Fabric ledger: endorse, order, await the verdict, and say of each failure what is certain."""
 
+import contextlib
 import dataclasses
+import enum
 import json
 import os
 import queue
@@ -21,6 +23,9 @@ from .transport import CallFailed, Connection
 
 _Events = queue.SimpleQueue[str | Taken | None]
 """Of one transaction: the code that a block told, None for a block that could not be read, what orderers made of it."""
+
+_RETIRED = "offchain-stack:retired"
+"""The function that a transaction names which only uses up its id. No chaincode runs it."""
 
 _CONFLICTS = {"MVCC_READ_CONFLICT", "PHANTOM_READ_CONFLICT"}
 
@@ -80,6 +85,18 @@ class FabricLedger:
             raise errors.LedgerUnavailable("No peer of the ledger answered. Try again later.")
         return None
 
+    def has_record(self, identity: Identity, record: CreatedRecord, *, deadline: float) -> bool:
+        """See `Ledger.has_record`."""
+        reading = self._read(identity, record, self._by_readiness(), deadline)
+        if reading is _Reading.UNREADABLE:
+            raise errors.LedgerUnavailable("No peer of the ledger answered. Try again later.")
+        return reading is _Reading.OURS
+
+    def retire(self, identity: Identity, nonce: bytes, note: str, *, deadline: float) -> FoundTransaction:
+        """See `Ledger.retire`."""
+        call = Call(function=_RETIRED, arguments=(note,))
+        return _Submission(self, identity, Submit(call=call, nonces=[nonce], first_attempt=False), deadline).retire()
+
     def close(self) -> None:
         """See `Ledger.close`."""
         self._listener.close()
@@ -114,6 +131,24 @@ class FabricLedger:
         except messages.Unreadable as error:
             raise CallFailed(peer.address, "INTERNAL", str(error), unsent=False) from error
 
+    def _read(
+        self, identity: Identity, record: CreatedRecord, peers: Iterable[Connection], deadline: float
+    ) -> "_Reading":
+        """Read the record at each of `peers` until one has it."""
+        result = _Reading.UNREADABLE
+        for peer, share in self._in_turn(peers, deadline):
+            try:
+                answer = self._ask(peer, identity, self._network.chaincode, record.read, share)
+            except CallFailed as failure:
+                logger.warning("The record could not be read", extra={"failure": str(failure)[:300]})
+                continue
+            reading = _judge(record, answer)
+            if reading in (_Reading.OURS, _Reading.ANOTHERS):
+                return reading
+            if reading is _Reading.ABSENT:
+                result = reading
+        return result
+
     def _find_at(
         self, peer: Connection, identity: Identity, transaction_id: str, deadline: float
     ) -> FoundTransaction | None:
@@ -138,6 +173,15 @@ class FabricLedger:
         except messages.Unreadable as error:
             raise CallFailed(peer.address, "INTERNAL", str(error), unsent=False) from error
         return found
+
+
+class _Reading(enum.Enum):
+    """What peers say of the record that a create call writes."""
+
+    OURS = enum.auto()
+    ANOTHERS = enum.auto()
+    ABSENT = enum.auto()
+    UNREADABLE = enum.auto()
 
 
 class _Found(Exception):
@@ -176,6 +220,8 @@ class _Submission:
             if isinstance(verdict, Committed):
                 return verdict
             logger.warning("The transaction is invalid", extra={"transactionId": self._current, "code": verdict})
+            if verdict == _RETIRED:
+                continue
             if verdict not in _CONFLICTS:
                 raise self._invalid(f"The ledger refused the transaction as {verdict}; nothing was changed.")
             # It may conflict with the creation of the same record. Peers apply a block just after telling of it.
@@ -191,18 +237,24 @@ class _Submission:
             return outcome
         raise self._unknown()
 
+    def retire(self) -> FoundTransaction:
+        """Bring the transaction that only uses up the id to its verdict."""
+        proposal = self._propose(self._request.nonces[0])
+        envelope = messages.assemble_unendorsed(proposal)
+        events: _Events = queue.SimpleQueue()
+        with self._watching(events):
+            self._require_live_stream()
+            return self._order(envelope, events)
+
     def _attempt(self, nonce: bytes) -> Committed | str:
         """Bring one transaction to its verdict: committed, or the name of the code that makes it invalid."""
         if not self._request.first_attempt:
             found = self._find_or_none(self._current)
             if found:
                 return self._settle(found)
-        call = self._request.call
-        proposal = messages.propose(self._identity, self._network.channel, self._network.chaincode, call, nonce)
+        proposal = self._propose(nonce)
         events: _Events = queue.SimpleQueue()
-        tell: Callable[[str | None], None] = events.put
-        self._ledger._listener.watch(proposal.transaction_id, self._identity, tell)
-        try:
+        with self._watching(events):
             endorsements = self._endorse(proposal)
             if endorsements.duplicate:
                 return self._settle(self._find_until_deadline(self._current))
@@ -214,13 +266,27 @@ class _Submission:
                 if outcome:
                     return outcome
             envelope = messages.assemble(proposal, endorsements.matching)
-            live_by = min(self._deadline - self._timing.commit_reserve, time.monotonic() + 3 * self._timing.connect)
-            if not self._ledger._listener.wait_live(live_by):
-                raise self._not_ordered(errors.LedgerUnavailable, "No peer tells of commits. Try again later.")
+            self._require_live_stream()
             found = self._order(envelope, events)
-        finally:
-            self._ledger._listener.unwatch(proposal.transaction_id, tell)
         return self._settle(found, endorsements.matching[0].result)
+
+    def _propose(self, nonce: bytes) -> messages.Proposal:
+        network = self._network
+        return messages.propose(self._identity, network.channel, network.chaincode, self._request.call, nonce)
+
+    @contextlib.contextmanager
+    def _watching(self, events: _Events) -> Iterator[None]:
+        tell: Callable[[str | None], None] = events.put
+        self._ledger._listener.watch(self._current, self._identity, tell)
+        try:
+            yield
+        finally:
+            self._ledger._listener.unwatch(self._current, tell)
+
+    def _require_live_stream(self) -> None:
+        live_by = min(self._deadline - self._timing.commit_reserve, time.monotonic() + 3 * self._timing.connect)
+        if not self._ledger._listener.wait_live(live_by):
+            raise self._not_ordered(errors.LedgerUnavailable, "No peer tells of commits. Try again later.")
 
     def _endorse(self, proposal: messages.Proposal) -> Endorsements:
         deadline = min(self._deadline - self._timing.commit_reserve, time.monotonic() + self._timing.endorse)
@@ -319,6 +385,8 @@ class _Submission:
 
     def _settle(self, found: FoundTransaction, result: bytes = b"") -> Committed | str:
         """What a transaction on the ledger means for this submission: success, or the code that makes it invalid."""
+        if (found.chaincode, found.function) == (self._network.chaincode, _RETIRED) and found.code != "VALID":
+            return _RETIRED
         if not self._is_ours(found):
             raise errors.IdempotencyKeyReused(
                 "Idempotency-Key: it was already used with another content. Use a new key for a new request."
@@ -373,24 +441,10 @@ class _Submission:
         record = self._request.created_record
         if record is None:
             return None, True
-        absent = False
-        for peer, share in self._ledger._in_turn(peers, self._deadline):
-            try:
-                answer = self._ledger._ask(peer, self._identity, self._network.chaincode, record.read, share)
-            except CallFailed as failure:
-                logger.warning("The record could not be read", extra={"failure": str(failure)[:300]})
-                continue
-            if answer.status >= 400:
-                absent = absent or chaincode_ran(answer)
-                continue
-            ours = _judge(record, answer.result)
-            if ours is None:
-                absent = absent or not answer.result
-            elif ours:
-                return self._committed_earlier(), True
-            else:
-                raise record.already_exists("The ledger already holds a record under this name. Choose another.")
-        return None, absent
+        reading = self._ledger._read(self._identity, record, peers, self._deadline)
+        if reading is _Reading.ANOTHERS:
+            raise record.already_exists("The ledger already holds a record under this name. Choose another.")
+        return (self._committed_earlier() if reading is _Reading.OURS else None), reading is not _Reading.UNREADABLE
 
     def _committed_earlier(self) -> Committed:
         """The record is this submission's: the id of the transaction that wrote it."""
@@ -431,16 +485,20 @@ def _same(found: bytes, sent: str) -> bool:
         return False
 
 
-def _judge(record: CreatedRecord, data: bytes) -> bool | None:
-    """Whether a record's JSON is this submission's; None where there is none or it cannot be read."""
+def _judge(record: CreatedRecord, answer: messages.Answer) -> _Reading:
+    if answer.status >= 400:
+        return _Reading.ABSENT if chaincode_ran(answer) else _Reading.UNREADABLE
+    if not answer.result:
+        return _Reading.ABSENT
     try:
-        value = json.loads(data)
+        value = json.loads(answer.result)
     except ValueError:
-        return None
+        return _Reading.UNREADABLE
     if not isinstance(value, dict) or not value:
-        return None
-    return (
+        return _Reading.ABSENT
+    ours = (
         bool(record.required)
         and all(value.get(name) == expected for name, expected in record.required.items())
         and all(value.get(name, expected) == expected for name, expected in record.where_present.items())
     )
+    return _Reading.OURS if ours else _Reading.ANOTHERS

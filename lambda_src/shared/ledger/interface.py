@@ -93,6 +93,19 @@ class Ledger(Protocol):
         commit later. Raises LedgerUnavailable where no peer answered."""
         ...
 
+    def has_record(self, identity: Identity, record: CreatedRecord, *, deadline: float) -> bool:
+        """Whether a peer has the record that `record` describes. False where the peers that answered have none or
+        another's: one that lags may not have it yet. Raises LedgerUnavailable where no peer answered."""
+        ...
+
+    def retire(self, identity: Identity, nonce: bytes, note: str, *, deadline: float) -> FoundTransaction:
+        """Use up the transaction id of `nonce`, so that nothing ordered under it from then on can be valid: a
+        transaction without endorsements, with `note` as its argument, is ordered under it. Returns what the ledger then
+        has under the id; where that is VALID, the submission's own transaction came first. A later attempt of the same
+        submission goes on with the next nonce. Raises LedgerUnavailable or OutcomeUnknown; either way the id may or may
+        not be used up."""
+        ...
+
     def close(self) -> None:
         """Close the connections. The ledger cannot be used afterwards."""
         ...

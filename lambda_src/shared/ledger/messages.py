@@ -5,6 +5,7 @@ Of hfc this uses the messages (`hfc.protos`), the builders (`hfc.util.utils`, `h
 UTF-8 here, since hfc's own conversion is latin-1.
 """
 
+import hashlib
 import importlib.util
 import os
 import sys
@@ -36,6 +37,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 from hfc.protos import utils as protos_utils
 from hfc.protos.common import common_pb2
+from hfc.protos.ledger.rwset import rwset_pb2
 from hfc.protos.orderer import ab_pb2
 from hfc.protos.peer import (
     chaincode_pb2,
@@ -159,15 +161,23 @@ def read_answer(data: bytes) -> Answer:
 
 def assemble(proposal: Proposal, answers: Sequence[Answer]) -> bytes:
     """The signed envelope of a proposal and its matching endorsements, as bytes for an orderer."""
-    signing, header, message = proposal.parts
+    return _envelope(proposal, answers[0].payload, [answer.endorsement for answer in answers])
 
-    class Request:
-        def __init__(self) -> None:
-            self.header, self.proposal, self.responses = header, message, answers
 
-    payload = protos_utils.create_tx_payload([answer.endorsement for answer in answers], Request())
-    envelope: bytes = hfc_utils.sign_tran_payload(signing, payload).SerializeToString()
-    return envelope
+def assemble_unendorsed(proposal: Proposal) -> bytes:
+    """The signed envelope of a transaction that the ledger keeps as invalid: it is well formed, but no peer endorsed it,
+    and it names no version of its chaincode, which Fabric refuses before it asks any endorsement policy."""
+    _, header, message = proposal.parts
+    extension = _parse(common_pb2.ChannelHeader, header.channel_header).extension
+    payload = proposal_response_pb2.ProposalResponsePayload()
+    hashed = header.channel_header + header.signature_header + message.payload
+    payload.proposal_hash = hashlib.sha256(hashed).digest()
+    action = proposal_pb2.ChaincodeAction()
+    action.response.status = 200
+    action.results = rwset_pb2.TxReadWriteSet().SerializeToString()
+    action.chaincode_id.CopyFrom(_parse(proposal_pb2.ChaincodeHeaderExtension, extension).chaincode_id)
+    payload.extension = action.SerializeToString()
+    return _envelope(proposal, payload.SerializeToString(), ())
 
 
 def read_broadcast_answer(data: bytes) -> tuple[str, str]:
@@ -235,6 +245,14 @@ def read_block_codes(data: bytes) -> dict[str, str]:
         payload = _parse(common_pb2.Payload, _parse(common_pb2.Envelope, envelope).payload)
         found.append((_parse(common_pb2.ChannelHeader, payload.header.channel_header).tx_id, codes[index]))
     return _codes(found)
+
+
+def _envelope(proposal: Proposal, payload: bytes, endorsements: Sequence[Any]) -> bytes:
+    signing, header, message = proposal.parts
+    request = hfc_utils.build_tx_req(([types.SimpleNamespace(payload=payload)], message, header))
+    transaction = protos_utils.create_tx_payload(endorsements, request)
+    envelope: bytes = hfc_utils.sign_tran_payload(signing, transaction).SerializeToString()
+    return envelope
 
 
 def _codes(pairs: Any) -> dict[str, str]:
