@@ -190,7 +190,7 @@ class DonorApi(Construct):
         if cloud_watch_role:
             acknowledge(
                 api.node.find_child("CloudWatchRole"),
-                {managed_policy(self, _PUSH_TO_LOGS): "The account's one role for API Gateway's logs, as AWS has it."},
+                {managed_policy(_PUSH_TO_LOGS): "The account's one role for API Gateway's logs, as AWS has it."},
             )
         for name, (status, error, message) in _gateway_answers(self._record_type).items():
             # Not Velocity: API Gateway puts in $context values and nothing else, validationErrorString already escaped.
