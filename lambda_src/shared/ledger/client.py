@@ -289,8 +289,10 @@ class _Submission:
             raise self._not_ordered(errors.LedgerUnavailable, "No peer tells of commits. Try again later.")
 
     def _endorse(self, proposal: messages.Proposal) -> Endorsements:
-        deadline = min(self._deadline - self._timing.commit_reserve, time.monotonic() + self._timing.endorse)
-        for last in (False, False, True):
+        began = time.monotonic()
+        deadline = min(self._deadline - self._timing.commit_reserve, began + self._timing.endorse)
+        disagreements, silence_noticed = 0, False
+        while True:
             endorsements = endorse(
                 proposal,
                 self._ledger._peers,
@@ -299,11 +301,19 @@ class _Submission:
                 deadline=deadline,
                 on_silence=self._read_while_silent,
             )
-            if not endorsements.disagree or last:
-                break
-            # A peer that is a block behind reads other versions: that mends itself at once or not at all.
-            time.sleep(max(0.0, min(self._timing.conflict_pause, deadline - time.monotonic())))
-        return endorsements
+            if endorsements.disagree:
+                # A peer that is a block behind reads other versions: that mends itself at once or not at all.
+                disagreements += 1
+                again = disagreements < 3
+            else:
+                again = endorsements.busy and not (endorsements.matching or endorsements.duplicate)
+            now = time.monotonic()
+            if not again or now + self._timing.conflict_pause >= deadline:
+                return endorsements
+            if endorsements.busy and not silence_noticed and now - began > self._timing.silence:
+                silence_noticed = True
+                self._read_while_silent()
+            time.sleep(self._timing.conflict_pause)
 
     def _not_endorsed(self, endorsements: Endorsements) -> Committed:
         refused, silent = endorsements.refused_at, endorsements.silent_at
@@ -319,7 +329,7 @@ class _Submission:
         if endorsements.disagree:
             raise self._not_ordered(errors.EndorsementFailed, "The peers of the ledger do not agree. Try again later.")
         readable = True
-        if refused or silent:
+        if refused or silent or endorsements.busy:
             outcome, readable = self._read_record([*refused, *silent, *self._ledger._by_readiness()])
             if outcome:
                 return outcome

@@ -17,13 +17,15 @@ class Endorsements:
     `matching`: enough endorsements that agree, or empty. `disagree`: peers endorsed different results. `duplicate`: a
     peer knows the transaction id from its ledger. `refused_at`: where the chaincode ran and refused. `refusal`: its
     status and text, for the log. `failures`: peers that gave no verdict of the chaincode, for the log.
-    `denied`: a peer refused the proposal itself, for instance its creator. `silent_at`: peers that did not answer.
+    `denied`: a peer refused the proposal itself, for instance its creator. `busy`: a peer simulates this transaction id
+    at this moment for somebody else. `silent_at`: peers that did not answer.
     """
 
     matching: list[messages.Answer] = field(default_factory=list)
     disagree: bool = False
     duplicate: bool = False
     denied: bool = False
+    busy: bool = False
     refused_at: list[Connection] = field(default_factory=list)
     silent_at: list[Connection] = field(default_factory=list)
     refusal: str = ""
@@ -75,7 +77,7 @@ def endorse(
         elif not silence_noticed:
             limit = min(limit, began + timing.silence)
         try:
-            peer, answer = answers.get(timeout=limit - now) if limit > now else answers.get_nowait()
+            peer, data = answers.get(timeout=limit - now) if limit > now else answers.get_nowait()
         except queue.Empty:
             if len(endorsed) < required and not silence_noticed and time.monotonic() < deadline:
                 silence_noticed = True
@@ -89,11 +91,16 @@ def endorse(
         if peer not in waiting:
             continue
         waiting[peer] -= 1
-        if isinstance(answer, CallFailed) and waiting[peer]:
+        answer = _read(peer, data)
+        busy = isinstance(answer, messages.Answer) and _is_busy(answer, proposal)
+        if waiting[peer] and (busy or isinstance(answer, CallFailed)):
             continue
         del waiting[peer]
         peer.slow = False
-        _sort(peer, answer, outcome, endorsed)
+        if busy:
+            outcome.busy = True
+        else:
+            _sort(peer, answer, outcome, endorsed)
         if outcome.duplicate:
             return outcome
     for peer in waiting:
@@ -106,20 +113,31 @@ def endorse(
     return outcome
 
 
-def _sort(peer: Connection, data: bytes | CallFailed, outcome: Endorsements, endorsed: list[messages.Answer]) -> None:
+def _read(peer: Connection, data: bytes | CallFailed) -> messages.Answer | CallFailed:
     if isinstance(data, CallFailed):
-        outcome.failures.append(str(data)[:300])
-        if data.code == "UNKNOWN" and "duplicate transaction found" in data.details:
-            outcome.duplicate = True
-        elif data.code == "UNKNOWN":
-            outcome.denied = True
-        elif data.code == "DEADLINE_EXCEEDED":
-            outcome.silent_at.append(peer)
-        return
+        return data
     try:
-        answer = messages.read_answer(data)
+        return messages.read_answer(data)
     except messages.Unreadable as error:
-        outcome.failures.append(f"{peer.address}: {error}")
+        return CallFailed(peer.address, "INTERNAL", str(error), unsent=False)
+
+
+def _is_busy(answer: messages.Answer, proposal: messages.Proposal) -> bool:
+    """Whether the peer is simulating this very transaction id already (core/chaincode/transaction_contexts.go)."""
+    return answer.status >= 400 and f"txid: {proposal.transaction_id}(" in answer.message and "exists" in answer.message
+
+
+def _sort(
+    peer: Connection, answer: messages.Answer | CallFailed, outcome: Endorsements, endorsed: list[messages.Answer]
+) -> None:
+    if isinstance(answer, CallFailed):
+        outcome.failures.append(str(answer)[:300])
+        if answer.code == "UNKNOWN" and "duplicate transaction found" in answer.details:
+            outcome.duplicate = True
+        elif answer.code == "UNKNOWN":
+            outcome.denied = True
+        elif answer.code == "DEADLINE_EXCEEDED":
+            outcome.silent_at.append(peer)
         return
     if answer.endorsed and answer.status < 400:
         endorsed.append(answer)

@@ -165,8 +165,8 @@ def assemble(proposal: Proposal, answers: Sequence[Answer]) -> bytes:
 
 
 def assemble_unendorsed(proposal: Proposal) -> bytes:
-    """The signed envelope of a transaction that the ledger keeps as invalid: it is well formed, but no peer endorsed it,
-    and it names no version of its chaincode, which Fabric refuses before it asks any endorsement policy."""
+    """The signed envelope of a transaction that the ledger keeps as invalid: well formed, but endorsed by no peer and
+    without its chaincode's version, which Fabric refuses before it asks any endorsement policy."""
     _, header, message = proposal.parts
     extension = _parse(common_pb2.ChannelHeader, header.channel_header).extension
     payload = proposal_response_pb2.ProposalResponsePayload()

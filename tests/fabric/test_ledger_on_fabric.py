@@ -1,0 +1,119 @@
+"""The ledger client on a real network with all nodes up."""
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from shared import errors
+from shared.ledger.client import FabricLedger
+from shared.ledger.interface import Call, Committed, Submit
+
+from tests.fabric.conftest import RealFabric
+from tests.unit.fabric_fixtures import Donor
+
+
+@pytest.mark.parametrize("name", ["plain", "Ünïcödé", "O'Brien", 'quote"back\\slash', "\U0001f600", "$#@@ {}", "日本"])
+def test_a_donor_is_stored_as_sent(real: RealFabric, name: str) -> None:
+    donor = Donor(name=f"{name}-{Donor().name}")
+    committed = real.submit(real.ledger(), donor.request())
+    assert committed.transaction_id == donor.ids(real.identity)[0]
+    assert real.code(committed.transaction_id) == "VALID"
+    assert real.record(donor) == {**donor.fields, "docType": "donor"}
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_the_same_submission_again(real: RealFabric, first: bool) -> None:
+    ledger, donor = real.ledger(), Donor()
+    committed = real.submit(ledger, donor.request())
+    assert real.submit(ledger, donor.request(first=first)) == committed
+
+
+def test_the_same_submission_at_the_same_time(real: RealFabric) -> None:
+    ledger = real.ledger()
+    for _ in range(5):
+        donor = Donor()
+        outcomes = _together(real, ledger, [donor.request(first=n == 0) for n in range(4)])
+        assert set(outcomes) == {Committed(transaction_id=donor.ids(real.identity)[0])}
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_key_used_with_another_content(real: RealFabric, first: bool) -> None:
+    ledger, donor = real.ledger(), Donor()
+    real.submit(ledger, donor.request())
+    other = Donor(idempotency_key=donor.idempotency_key)
+    with pytest.raises(errors.IdempotencyKeyReused):
+        real.submit(ledger, other.request(first=first))
+    assert real.record(other) is None
+
+
+def test_a_key_used_with_another_content_at_the_same_time(real: RealFabric) -> None:
+    ledger = real.ledger()
+    for _ in range(10):
+        donors = [Donor() for _ in range(4)]
+        for donor in donors:
+            donor.idempotency_key = donors[0].idempotency_key
+        outcomes = _together(real, ledger, [donor.request() for donor in donors])
+        assert sorted(type(o).__name__ for o in outcomes) == ["Committed"] + ["IdempotencyKeyReused"] * 3
+        winners = [donor for donor, o in zip(donors, outcomes, strict=True) if isinstance(o, Committed)]
+        assert [donor for donor in donors if real.record(donor)] == winners
+
+
+def test_many_creates_of_one_donor_at_the_same_time(real: RealFabric) -> None:
+    ledger = real.ledger()
+    for _ in range(5):
+        donors = [Donor(image=f"image-{n}") for n in range(8)]
+        for donor in donors:
+            donor.name = donors[0].name
+        outcomes = _together(real, ledger, [donor.request() for donor in donors])
+        assert sorted(type(o).__name__ for o in outcomes) == ["Committed"] + ["RecordAlreadyExists"] * 7
+        winner = next(donor for donor, o in zip(donors, outcomes, strict=True) if isinstance(o, Committed))
+        assert real.record(winner) == {**winner.fields, "docType": "donor"}
+
+
+def test_sixteen_at_a_time(real: RealFabric) -> None:
+    ledger, donors = real.ledger(), [Donor() for _ in range(320)]
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda donor: real.submit(ledger, donor.request()), donors))
+    assert [answer.transaction_id for answer in answers] == [donor.ids(real.identity)[0] for donor in donors]
+    assert all(real.record(donor) for donor in donors[::40])
+
+
+def test_a_refusal_of_the_chaincode(real: RealFabric) -> None:
+    donor = Donor()
+    call = Call(function="createDonor", arguments=("no JSON",))
+    with pytest.raises(errors.ChaincodeRejected):
+        real.submit(real.ledger(), donor.request(call=call))
+    with pytest.raises(errors.OutcomeUnknown):
+        real.submit(real.ledger(), donor.request(call=call, first=False))
+    assert real.code(donor.ids(real.identity)[0]) is None
+
+
+def test_a_retired_id_can_no_longer_commit(real: RealFabric) -> None:
+    ledger, donor = real.ledger(), Donor()
+    retired = ledger.retire(real.identity, donor.nonces[0], "why", deadline=time.monotonic() + 10)
+    assert retired.code not in ("VALID", "DUPLICATE_TXID")
+    assert real.submit(ledger, donor.request()).transaction_id == donor.ids(real.identity)[1]
+
+
+def test_a_query(real: RealFabric) -> None:
+    ledger, donor = real.ledger(), Donor()
+    real.submit(ledger, donor.request())
+    query = Call(function="queryDonor", arguments=(json.dumps({"donorUserName": donor.name}),))
+    found = json.loads(ledger.evaluate(real.identity, query, deadline=time.monotonic() + 10))
+    assert found == {**donor.fields, "docType": "donor"}
+    missing = Call(function="queryDonor", arguments=(json.dumps({"donorUserName": Donor().name}),))
+    with pytest.raises(errors.ChaincodeRejected):
+        ledger.evaluate(real.identity, missing, deadline=time.monotonic() + 10)
+
+
+def _together(real: RealFabric, ledger: FabricLedger, requests: list[Submit]) -> list[Any]:
+    def outcome(request: Submit) -> Any:
+        try:
+            return real.submit(ledger, request)
+        except errors.OffchainError as error:
+            return error
+
+    with ThreadPoolExecutor(len(requests)) as pool:
+        return list(pool.map(outcome, requests))
