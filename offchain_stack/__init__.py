@@ -9,11 +9,12 @@ Each is usable alone in a stack of your own:
 
 from .api import DonorApi
 from .fabric import Endpoint, FabricNetwork, FabricUser
-from .functions import ChaincodeFunction, UploadFunction
+from .functions import ChaincodeFunction, SweepFunction, UploadFunction
 from .record_type import DONOR, LedgerField, RecordType
 from .settings import Settings, SettingsError
 from .stack import OffChainStack
 from .store import OffChainStore
+from .sweep import SweepWorkflow
 from .workflow import CreateWorkflow
 
 __all__ = [
@@ -30,5 +31,7 @@ __all__ = [
     "RecordType",
     "Settings",
     "SettingsError",
+    "SweepFunction",
+    "SweepWorkflow",
     "UploadFunction",
 ]

@@ -20,7 +20,7 @@ from constructs import Construct
 from .acknowledgements import ANY_RESOURCE, acknowledge, acknowledge_policy, resource
 from .fabric import FabricNetwork
 from .record_type import DONOR, RecordType
-from .store import grant_write
+from .store import grant_sweep, grant_write
 
 _PACKAGE = Path(__file__).parent
 SOURCES = next(
@@ -30,6 +30,8 @@ SOURCES = next(
 """The functions' sources: beside this package in the repository, inside it in an installed wheel."""
 
 _ENVIRONMENT_LIMIT = 4_096
+_LONGEST_EXECUTION = 60
+"""Seconds after which no execution of the create flow, nor a function it started, runs any more."""
 _RUNTIME = lambda_.Runtime.PYTHON_3_13
 _PIP_TARGET = (
     *("--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_28_x86_64"),
@@ -325,6 +327,80 @@ class ChaincodeFunction(_VpcFunction):
             timeout=timeout or cdk.Duration.seconds(18),
             reserved_concurrency=reserved_concurrency,
             log_retention=log_retention,
+        )
+        network.grant_read_identities(self.function)
+        network.grant_read_tls_roots(self.function)
+        network.allow_secrets_from(self.security_group)
+
+
+class SweepFunction(_VpcFunction):
+    """The function that settles object versions left without a verdict, one batch an invocation.
+
+    It may list, read, tag and delete versions under the record type's prefix, and sign as the users: it asks the ledger
+    and uses up transaction ids that must not commit any more.
+
+    * `minimum_age`: younger versions are left alone. It must exceed the 28 seconds of an execution by far.
+    * `unretirable_age`: how old a version must be to be deleted where the certificate that planned its transaction is
+      no longer the user's, so that the id cannot be used up. It must exceed what an orderer may hold an envelope for.
+    * `look_back`: older versions are passed over, as earlier sweeps have settled them.
+
+    Exposes `function`, `role`, `security_group` and `log_group`.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        vpc: ec2.IVpc,
+        bucket: s3.IBucket,
+        network: FabricNetwork,
+        subnets: ec2.SubnetSelection | None = None,
+        record_type: RecordType = DONOR,
+        minimum_age: cdk.Duration | None = None,
+        unretirable_age: cdk.Duration | None = None,
+        look_back: cdk.Duration | None = None,
+        memory_size: int = 512,
+        timeout: cdk.Duration | None = None,
+        log_retention: logs.RetentionDays = logs.RetentionDays.THREE_MONTHS,
+    ) -> None:
+        minimum_age = minimum_age or cdk.Duration.minutes(15)
+        if minimum_age.to_seconds() < _LONGEST_EXECUTION:
+            raise ValueError(
+                f"minimum_age: an execution may run for {_LONGEST_EXECUTION} seconds; try Duration.minutes(15)"
+            )
+        super().__init__(
+            scope,
+            id,
+            handler="sweep.handler.handler",
+            code=code("sweep"),
+            description=f"Settles {record_type.name} objects that were left without a verdict",
+            environment=record_type.to_environment()
+            | network.identities_environment
+            | network.network_environment
+            | {
+                "S3_BUCKET": bucket.bucket_name,
+                "MINIMUM_AGE_SECONDS": str(minimum_age.to_seconds()),
+                "UNRETIRABLE_AGE_SECONDS": str((unretirable_age or cdk.Duration.days(1)).to_seconds()),
+                "LOOK_BACK_DAYS": str((look_back or cdk.Duration.days(14)).to_days()),
+            }
+            | _log_environment("sweep"),
+            ports=sorted({443, *network.ports}),
+            vpc=vpc,
+            subnets=subnets,
+            memory_size=memory_size,
+            timeout=timeout or cdk.Duration.minutes(5),
+            reserved_concurrency=None,
+            log_retention=log_retention,
+        )
+        grant_sweep(bucket, record_type, self.function)
+        acknowledge_policy(
+            self.role,
+            {
+                resource(
+                    self, bucket.arn_for_objects(f"{record_type.key_prefix}*")
+                ): "Settles whatever version lies below the prefix; the names are not known before."
+            },
         )
         network.grant_read_identities(self.function)
         network.grant_read_tls_roots(self.function)

@@ -184,6 +184,7 @@ class Settings:
         default="create",
     )
     noncurrent_days: int = _setting(_number, 30, "Days until an old object version is deleted", default=30)
+    sweep_interval_minutes: int = _setting(_number, 60, "Minutes between two sweeps of the bucket", default=60)
     throttling_rate_limit: int = _setting(_number, 50, "Requests a second", default=50)
     throttling_burst_limit: int = _setting(_number, 100, "Requests at once", default=100)
 

@@ -2,24 +2,27 @@
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_events as events
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from .api import DonorApi
 from .fabric import FabricNetwork
-from .functions import ChaincodeFunction, UploadFunction
+from .functions import ChaincodeFunction, SweepFunction, UploadFunction
 from .record_type import DONOR, RecordType
 from .settings import Settings
 from .store import OffChainStore
+from .sweep import SweepWorkflow
 from .workflow import CreateWorkflow
 
 
 class OffChainStack(cdk.Stack):
     """Everything one deployment needs, in a VPC that is there already.
 
-    Exposes its constructs: `vpc`, `store`, `network`, `upload_function`, `chaincode_function`, `workflow` and `api`.
-    Outputs: `ApiUrl`, `BucketName`, `StateMachineArn`.
+    Exposes its constructs: `vpc`, `store`, `network`, `upload_function`, `chaincode_function`,
+    `workflow`, `sweep_function`, `sweep` and `api`. Outputs: `ApiUrl`, `BucketName`, `StateMachineArn`,
+    `SweepFunctionName`.
     """
 
     def __init__(
@@ -87,6 +90,21 @@ class OffChainStack(cdk.Stack):
             bucket=self.store.bucket,
             record_type=record_type,
         )
+        self.store.admit_sweep()
+        self.sweep_function = SweepFunction(
+            self,
+            "SweepFunction",
+            vpc=self.vpc,
+            bucket=self.store.bucket,
+            network=self.network,
+            record_type=record_type,
+        )
+        self.sweep = SweepWorkflow(
+            self,
+            "Sweep",
+            sweep_function=self.sweep_function.function,
+            schedule=events.Schedule.rate(cdk.Duration.minutes(settings.sweep_interval_minutes)),
+        )
         self.api = DonorApi(
             self,
             "Api",
@@ -98,4 +116,5 @@ class OffChainStack(cdk.Stack):
         )
         cdk.CfnOutput(self, "ApiUrl", value=str(self.api.url))
         cdk.CfnOutput(self, "BucketName", value=self.store.bucket.bucket_name)
+        cdk.CfnOutput(self, "SweepFunctionName", value=self.sweep_function.function.function_name)
         cdk.CfnOutput(self, "StateMachineArn", value=self.workflow.state_machine.state_machine_arn)

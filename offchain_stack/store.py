@@ -13,6 +13,12 @@ from .acknowledgements import acknowledge
 from .record_type import DONOR, RecordType
 
 _WRITE_ACTIONS = ["s3:GetObject", "s3:PutObject"]
+_SWEEP_ACTIONS = [
+    "s3:DeleteObjectVersion",
+    "s3:GetObjectVersion",
+    "s3:GetObjectVersionTagging",
+    "s3:PutObjectVersionTagging",
+]
 
 
 def grant_write(bucket: s3.IBucket, record_type: RecordType, grantee: iam.IGrantable) -> iam.Grant:
@@ -34,6 +40,24 @@ def grant_delete_version(bucket: s3.IBucket, record_type: RecordType, grantee: i
     )
 
 
+def grant_sweep(bucket: s3.IBucket, record_type: RecordType, grantee: iam.IGrantable) -> iam.Grant:
+    """Let `grantee` list the versions under the record type's prefix, read their metadata, read and write their tags,
+    and delete them one by one."""
+    listing = iam.Grant.add_to_principal(
+        grantee=grantee,
+        actions=["s3:ListBucketVersions"],
+        resource_arns=[bucket.bucket_arn],
+        conditions={"StringLike": {"s3:prefix": f"{record_type.key_prefix}*"}},
+    )
+    return listing.combine(
+        iam.Grant.add_to_principal(
+            grantee=grantee,
+            actions=_SWEEP_ACTIONS,
+            resource_arns=[bucket.arn_for_objects(f"{record_type.key_prefix}*")],
+        )
+    )
+
+
 class OffChainStore(Construct):
     """A versioned, encrypted, private bucket, and an S3 gateway endpoint on the VPC's route tables.
 
@@ -41,7 +65,8 @@ class OffChainStore(Construct):
     what the functions need: anything else in those subnets that talks to S3 in this region (package mirrors, image
     layers, backups) is then refused. Choose `subnets` that hold nothing else, widen the policy with `admit`, or keep
     the endpoint the VPC has (`keep_endpoint`): a route table takes one S3 endpoint only, and then its policy must admit
-    `s3:PutObject` and `s3:GetObject` on the bucket's prefix.
+    `s3:PutObject` and `s3:GetObject` on the bucket's prefix, and for the sweep `s3:DeleteObjectVersion`,
+    `s3:GetObjectVersion`, `s3:GetObjectVersionTagging`, `s3:PutObjectVersionTagging` there and `s3:ListBucketVersions`.
 
     * `vpc`, `subnets`: where the functions run; the endpoint goes to these subnets' route tables (by default those of
       the VPC's private subnets).
@@ -127,6 +152,12 @@ class OffChainStore(Construct):
                 )
             )
 
+    def admit_sweep(self) -> None:
+        """Let the sweep use the endpoint, too."""
+        prefix = self.bucket.arn_for_objects(f"{self._record_type.key_prefix}*")
+        self.admit(actions=_SWEEP_ACTIONS, resources=[prefix])
+        self.admit(actions=["s3:ListBucketVersions"], resources=[self.bucket.bucket_arn])
+
     def grant_write(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let `grantee` write objects under the record type's prefix and read back what it wrote."""
         return grant_write(self.bucket, self._record_type, grantee)
@@ -134,3 +165,7 @@ class OffChainStore(Construct):
     def grant_delete_version(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let `grantee` delete versions of objects under the record type's prefix, each named by its id."""
         return grant_delete_version(self.bucket, self._record_type, grantee)
+
+    def grant_sweep(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let `grantee` list, read, tag and delete versions of objects under the record type's prefix."""
+        return grant_sweep(self.bucket, self._record_type, grantee)

@@ -87,30 +87,10 @@ class CreateWorkflow(Construct):
         functions = [self._upload_function.function_arn, self._chaincode_function.function_arn]
         self.role.add_to_policy(iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=functions))
         grant_delete_version(self._bucket, self._record_type, self.role)
-        # Log delivery and X-Ray have no resources to name.
-        self.role.add_to_policy(
-            iam.PolicyStatement(
-                actions=[
-                    "logs:CreateLogDelivery",
-                    "logs:DeleteLogDelivery",
-                    "logs:DescribeLogGroups",
-                    "logs:DescribeResourcePolicies",
-                    "logs:GetLogDelivery",
-                    "logs:ListLogDeliveries",
-                    "logs:PutResourcePolicy",
-                    "logs:UpdateLogDelivery",
-                    "xray:GetSamplingRules",
-                    "xray:GetSamplingTargets",
-                    "xray:PutTelemetryRecords",
-                    "xray:PutTraceSegments",
-                ],
-                resources=["*"],
-            )
-        )
+        allow_logs_and_traces(self.role)
         acknowledge_policy(
             self.role,
             {
-                ANY_RESOURCE: "Log delivery and X-Ray have no resource to name.",
                 resource(self, self._bucket.arn_for_objects(f"{self._record_type.key_prefix}*")): "Deletes versions, "
                 "each named by its id, of objects whose names are not known before.",
             },
@@ -292,6 +272,30 @@ def retry(state: sfn.TaskStateBase, errors: Sequence[str]) -> None:
         backoff_rate=2,
         jitter_strategy=sfn.JitterType.FULL,
     )
+
+
+def allow_logs_and_traces(role: iam.Role) -> None:
+    """Let a state machine's `role` deliver logs and traces; neither has a resource to name."""
+    role.add_to_policy(
+        iam.PolicyStatement(
+            actions=[
+                "logs:CreateLogDelivery",
+                "logs:DeleteLogDelivery",
+                "logs:DescribeLogGroups",
+                "logs:DescribeResourcePolicies",
+                "logs:GetLogDelivery",
+                "logs:ListLogDeliveries",
+                "logs:PutResourcePolicy",
+                "logs:UpdateLogDelivery",
+                "xray:GetSamplingRules",
+                "xray:GetSamplingTargets",
+                "xray:PutTelemetryRecords",
+                "xray:PutTraceSegments",
+            ],
+            resources=["*"],
+        )
+    )
+    acknowledge_policy(role, {ANY_RESOURCE: "Log delivery and X-Ray have no resource to name."})
 
 
 def _failed(scope: Construct, name: str, failure: tuple[str, str]) -> sfn.Pass:

@@ -23,8 +23,15 @@ def only(template: Template, kind: str) -> Any:
 
 
 def definition(template: Template) -> dict[str, Any]:
-    """The state machine's definition, references written as `<LogicalId.Attribute>`."""
-    return json.loads(flat(only(template, "AWS::StepFunctions::StateMachine")["DefinitionString"]))  # type: ignore[no-any-return]
+    """The create flow's definition, references written as `<LogicalId.Attribute>`."""
+    return json.loads(flat(create_workflow(template)["DefinitionString"]))  # type: ignore[no-any-return]
+
+
+def create_workflow(template: Template) -> Any:
+    """The properties of the create flow's state machine: the EXPRESS one."""
+    machines = of_type(template, "AWS::StepFunctions::StateMachine").values()
+    (properties,) = [machine for machine in machines if machine.get("StateMachineType") == "EXPRESS"]
+    return properties
 
 
 def flat(value: Any) -> str:

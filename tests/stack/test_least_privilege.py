@@ -69,12 +69,30 @@ def test_each_role_may_do_what_its_part_needs_and_nothing_else(template: Templat
         ("Workflow", "lambda:InvokeFunction", "<UploadFunction.Arn>"),
         ("Workflow", "lambda:InvokeFunction", "<ChaincodeFunction.Arn>"),
         ("Workflow", "s3:DeleteObjectVersion", objects),
+        *(("SweepFunction", action, ANY) for action in EC2 | XRAY),
+        *(
+            ("SweepFunction", action, "<SweepFunctionLogs.Arn>")
+            for action in ("logs:CreateLogStream", "logs:PutLogEvents")
+        ),
+        ("SweepFunction", "secretsmanager:GetSecretValue", f"{SECRET}/signcert-??????"),
+        ("SweepFunction", "secretsmanager:GetSecretValue", f"{SECRET}/pk-??????"),
+        ("SweepFunction", "s3:GetObject", CHAIN),
+        ("SweepFunction", "s3:ListBucketVersions", "<StoreBucket.Arn>"),
+        ("SweepFunction", "s3:GetObjectVersion", objects),
+        ("SweepFunction", "s3:GetObjectVersionTagging", objects),
+        ("SweepFunction", "s3:PutObjectVersionTagging", objects),
+        ("SweepFunction", "s3:DeleteObjectVersion", objects),
+        *(("Sweep", action, ANY) for action in LOG_DELIVERY | XRAY),
+        ("Sweep", "lambda:InvokeFunction", "<SweepFunction.Arn>"),
+        ("SweepStateMachineEvents", "states:StartExecution", "<SweepStateMachine>"),
         ("Api", "states:StartSyncExecution", "<WorkflowStateMachine>"),
     }
 
 
 def test_the_functions_code_may_not_use_the_rights_lambda_needs(template: Template) -> None:
-    assert set(grants(template, "Deny")) == {("Upload", "ec2:*", ANY), ("Chaincode", "ec2:*", ANY)}
+    assert set(grants(template, "Deny")) == {
+        (function, "ec2:*", ANY) for function in ("Upload", "Chaincode", "SweepFunction")
+    }
 
 
 def test_no_role_has_more_than_these_policies(template: Template) -> None:
@@ -92,4 +110,9 @@ def test_each_role_is_assumed_by_its_service_alone(template: Template) -> None:
         (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
         assert (statement["Effect"], statement["Action"]) == ("Allow", "sts:AssumeRole")
         services.add(statement["Principal"]["Service"])
-    assert services == {"lambda.amazonaws.com", "states.amazonaws.com", "apigateway.amazonaws.com"}
+    assert services == {
+        "lambda.amazonaws.com",
+        "states.amazonaws.com",
+        "apigateway.amazonaws.com",
+        "events.amazonaws.com",
+    }

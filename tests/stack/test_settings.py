@@ -49,6 +49,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "bucketName": ("My_Bucket",),
     "kmsKeyArn": ("1234abcd",),
     "noncurrentDays": (0, "30"),
+    "sweepIntervalMinutes": (0, "hourly"),
     "throttlingRateLimit": (-1,),
     "throttlingBurstLimit": ("many",),
 }

@@ -70,10 +70,16 @@ class TestGatewayEndpoint:
             for action in ([each["Action"]] if isinstance(each["Action"], str) else each["Action"])
         }
         (bucket,) = of_type(template, "AWS::S3::Bucket")
+        objects = f"<{bucket}.Arn>/ngo-donor-images/*"
         chain = "us-east-1.managedblockchain/etc/managedblockchain-tls-chain.pem"
         assert admitted == {
-            ("s3:PutObject", f"<{bucket}.Arn>/ngo-donor-images/*"),
-            ("s3:GetObject", f"<{bucket}.Arn>/ngo-donor-images/*"),
+            ("s3:PutObject", objects),
+            ("s3:GetObject", objects),
+            ("s3:GetObjectVersion", objects),
+            ("s3:GetObjectVersionTagging", objects),
+            ("s3:PutObjectVersionTagging", objects),
+            ("s3:DeleteObjectVersion", objects),
+            ("s3:ListBucketVersions", f"<{bucket}.Arn>"),
             ("s3:GetObject", f"arn:<AWS::Partition>:s3:::{chain}"),
         }
         for each in statements:
@@ -84,7 +90,7 @@ class TestGatewayEndpoint:
 class TestFunctions:
     def test_run_in_the_vpc_traced_and_logged(self, template: Template, values: dict[str, Any]) -> None:
         functions = of_type(template, "AWS::Lambda::Function")
-        assert len(functions) == 2
+        assert len(functions) == 3
         groups = set()
         for function in functions.values():
             assert function["Runtime"] == "python3.13"
@@ -93,10 +99,14 @@ class TestFunctions:
             assert function["VpcConfig"]["SubnetIds"] == values["subnetIds"]
             groups.update(flat(group) for group in function["VpcConfig"]["SecurityGroupIds"])
             assert flat(function["LoggingConfig"]["LogGroup"]).strip("<>") in of_type(template, "AWS::Logs::LogGroup")
-        assert len(groups) == 2
+        assert len(groups) == 3
 
     def test_have_time_to_answer_within_the_workflow(self, template: Template) -> None:
-        assert timeouts(template) == {"upload_image.handler.handler": 10, "invoke_chaincode.handler.handler": 18}
+        assert timeouts(template) == {
+            "upload_image.handler.handler": 10,
+            "invoke_chaincode.handler.handler": 18,
+            "sweep.handler.handler": 300,
+        }
 
     def test_reach_only_the_ledgers_ports_and_https(self, template: Template) -> None:
         ports = {
@@ -104,7 +114,7 @@ class TestFunctions:
             for group in of_type(template, "AWS::EC2::SecurityGroup").values()
             if "endpoint" not in group["GroupDescription"]
         }
-        assert list(ports.values()) == [[443], [443, 30001, 30003]]
+        assert list(ports.values()) == [[443], [443, 30001, 30003], [443, 30001, 30003]]
 
     def test_environment_is_what_the_functions_read(
         self, template: Template, monkeypatch: pytest.MonkeyPatch, values: dict[str, Any]
@@ -127,7 +137,7 @@ class TestFunctions:
 
     def test_log_groups_forget(self, template: Template) -> None:
         groups = of_type(template, "AWS::Logs::LogGroup")
-        assert len(groups) == 4
+        assert len(groups) == 6
         assert {group["RetentionInDays"] for group in groups.values()} == {90}
 
 
@@ -211,7 +221,7 @@ def test_cdk_nag_finds_what_is_acknowledged_and_nothing_else(
     found = {(each["acknowledgedAt"], each["acknowledgedId"]) for each in report["suppressedViolations"]}
     assert found == acknowledged
     of_default = [(path, rule) for path, rule in found if path.startswith("OffChainStack/")]
-    assert len(of_default) == 11
+    assert len(of_default) == 15
     assert all(len(each["violatingConstructs"]) == 1 for each in report["suppressedViolations"])
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from shared import errors
-from stack_template import Template, definition, of_type, only
+from stack_template import Template, create_workflow, definition, of_type, only
 
 from offchain_stack.api import answers
 from offchain_stack.record_type import DONOR
@@ -102,7 +102,7 @@ def test_answers_before_the_api_gives_up(template: Template, states: dict[str, A
 
 
 def test_logs_hold_no_execution_data(template: Template) -> None:
-    machine = only(template, "AWS::StepFunctions::StateMachine")
+    machine = create_workflow(template)
     assert machine["StateMachineType"] == "EXPRESS"
     assert machine["LoggingConfiguration"]["IncludeExecutionData"] is False
     assert machine["LoggingConfiguration"]["Level"] == "ALL"

@@ -1,0 +1,1 @@
+"""The sweep: settles what an execution left without a verdict."""
