@@ -64,6 +64,8 @@ def _up(options: argparse.Namespace) -> int:
         try:
             threading.Event().wait()
         except KeyboardInterrupt:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
             print("Stopping.", file=sys.stderr)
     return 0
 

@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +33,8 @@ class Sandbox:
     `port` is the API's (0: a free one). `assembly` is a `cdk.out` folder; without one the repository's app is
     synthesized. `ledger` is a network read from a connection profile or an emulation of the caller's; without one an
     emulation is started, with the channel, MSP id and chaincode that the template names. `max_environments` bounds the
-    processes of each function; `runtime` is as LambdaRunner's. Raises SandboxError where something cannot run.
+    processes of each function; `runtime` is as LambdaRunner's; `adapt` may change the assembly before it runs, such as
+    shorten a time-out for a test. Raises SandboxError where something cannot run.
 
     Attributes: `api_url`, `aws_endpoint`, `bucket`, `assembly`, `ledger` (the emulation or the network),
     `lambda_runner`, `workflow`, `faults`, `logs` (the folder with one log per function).
@@ -54,10 +55,11 @@ class Sandbox:
         ledger: "FabricEmulation | Network | None" = None,
         max_environments: int = 4,
         runtime: str | None = None,
+        adapt: Callable[[Assembly], Assembly] = lambda assembly: assembly,
     ) -> None:
         self.faults = Faults()
         self._port, self._folder, self._given_ledger = port, assembly, ledger
-        self._max_environments, self._runtime = max_environments, runtime
+        self._max_environments, self._runtime, self._adapt = max_environments, runtime, adapt
         self._closing: list[Any] = []
 
     def __enter__(self) -> Self:
@@ -108,7 +110,7 @@ class Sandbox:
             self._serve(api)
 
     def _load(self) -> Assembly:
-        loaded = assemblies.load(self._folder or assemblies.synthesize())
+        loaded = self._adapt(assemblies.load(self._folder or assemblies.synthesize()))
         return replace(
             loaded,
             functions={

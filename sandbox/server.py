@@ -2,7 +2,9 @@
 
 import errno
 import socketserver
+import sys
 import threading
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.message import Message
@@ -32,7 +34,7 @@ class Response:
 
 
 Handle = Callable[[Request], Response | None]
-"""Answers one request; called by many threads. None breaks the connection without an answer."""
+"""Answers one request; called by many threads. None breaks the connection without an answer, an exception is a 500."""
 
 
 def require_free(port: int) -> None:
@@ -75,7 +77,9 @@ class _Server(ThreadingHTTPServer):
         self.server_name, self.server_port = HOST, self.server_address[1]
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that leaves, or a function's process that was killed, is no error of ours."""
+        # A client that leaves, or a function's process that was killed, is no error of ours.
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            traceback.print_exc()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -89,7 +93,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         too_large, body = self._read_body()
         request = Request(method=self.command, target=self.path, headers=self.headers, body=body, too_large=too_large)
-        response = self.handle_request(request)
+        try:
+            response = self.handle_request(request)
+        except Exception:
+            traceback.print_exc()
+            response = Response(status=500)
         if response is None or too_large:
             self.close_connection = True
         if response is None:
