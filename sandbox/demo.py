@@ -71,6 +71,8 @@ class _Story:
         self._console, self._sandbox = console, sandbox
         self._ledger = cast("FabricEmulation", sandbox.ledger)
         self._s3 = sandbox.client("s3")
+        functions = sandbox.assembly.functions.values()
+        self._chaincode_function = next(each for each in functions if each.handler.startswith("invoke_chaincode."))
         self._created: dict[str, str] = {}
         self.steps: list[tuple[str, Callable[[], None]]] = [
             ("Create a donor with a picture", self._create),
@@ -144,10 +146,7 @@ class _Story:
         )
 
     def _killed(self) -> None:
-        function = next(
-            each.name for each in self._sandbox.assembly.functions.values() if "FABRIC_NETWORK" in each.environment
-        )
-        self._sandbox.faults.place(f"lambda:{function}", "kill", when="after")
+        self._sandbox.faults.place(f"lambda:{self._chaincode_function.name}", "kill", when="after")
         status, answer = self._post("barbara", PICTURE.read_bytes())
         self._answered(status, answer)
         self._check(status == 200, f"it was answered {status} {answer}")
@@ -224,13 +223,7 @@ class _Story:
         return sorted((each["Key"], each["VersionId"]) for each in found)
 
     def _record(self, name: str) -> bytes | None:
-        settings = json.loads(
-            next(
-                each.environment["FABRIC_NETWORK"]
-                for each in self._sandbox.assembly.functions.values()
-                if "FABRIC_NETWORK" in each.environment
-            )
-        )
+        settings = json.loads(self._chaincode_function.environment["FABRIC_NETWORK"])
         return self._ledger.record(settings["chaincode"], f"donor{name}")
 
     def _show_bucket(self, text: str) -> None:

@@ -90,12 +90,12 @@ class LambdaRunner:
             )
         self._by_name = {pool.function.name: pool for pool in self._pools.values()}
 
-    def warm(self) -> None:
-        """Start one environment of each function and wait until it can take an event.
+    def warm(self, functions: Iterable[str]) -> None:
+        """Start one environment of each of `functions` and wait until it can take an event.
 
         A function that fails to start is left to fail at its first invocation, as on AWS.
         """
-        environments = [pool.add() for pool in self._pools.values()]
+        environments = [self._pool(function).add() for function in functions]
         for environment in environments:
             environment.wait_ready()
 

@@ -27,6 +27,7 @@ _ALWAYS = (
     ("S3 beyond objects and versions", "no bucket policy, lifecycle or TLS; moto does not verify checksums"),
     ("Throttling and quotas", "of API Gateway, Step Functions and Lambda; requests beyond four at a time wait"),
     ("Lambda's limits", "memory and CPU are not bounded, and environments are not frozen between requests"),
+    ("Schedules", "no EventBridge rule fires; Lambda's Invoke at the AWS endpoint runs any function by hand"),
     ("CloudWatch and X-Ray", "no log groups, metrics, alarms or traces"),
 )
 

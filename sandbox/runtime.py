@@ -104,7 +104,7 @@ class Sandbox:
             self._aws.wait_ready()
             self._create_resources(network)
             self._start_functions(network)
-            warming = pool.submit(self.lambda_runner.warm)
+            warming = pool.submit(self.lambda_runner.warm, self._functions_of_requests())
             self.workflow = self._make_workflow(workflow)
             warming.result()
             self._serve(api)
@@ -178,6 +178,17 @@ class Sandbox:
         self._closing.append(self.lambda_runner.close)
         self.lambda_runner.hooks.append(self._meet_faults)
         self._aws.invoke = self.lambda_runner.invoke
+
+    def _functions_of_requests(self) -> list[str]:
+        """The ARNs of the functions that a request waits for: those of the state machines that the API starts."""
+        methods = [method for methods in self.assembly.rest_api.methods.values() for method in methods.values()]
+        templates = [template for method in methods for template in method.request_templates.values()]
+        definitions = [
+            machine.definition
+            for arn, machine in self.assembly.state_machines.items()
+            if any(arn in template for template in templates)
+        ]
+        return [arn for arn in self.assembly.functions if any(arn in definition for definition in definitions)]
 
     def _environment(self, function: Function, network: Network) -> Mapping[str, str]:
         region = self.assembly.region

@@ -70,7 +70,16 @@ class Workflow:
 
         Raises ServiceError where Step Functions itself refuses the request.
         """
-        machine, program = self._validated(request)
+        machine, _ = self._found(request)
+        if machine.kind != "EXPRESS":
+            raise ServiceError("StateMachineTypeNotSupported", 400, "This operation is not supported by this type")
+        return self.run(request)
+
+    def run(self, request: Any) -> dict[str, Any]:
+        """Run a state machine of either type to its end. Takes and answers as `start_sync_execution`; what AWS offers
+        for a STANDARD one, starting it and asking for its outcome later, is not emulated."""
+        machine, program = self._found(request)
+        self._validate(request)
         for hook in list(self.hooks):
             hook(request)
         name = request.get("name") or str(uuid.uuid4())
@@ -97,15 +106,16 @@ class Workflow:
         TMP_THREADS.clear()
         return _answer(execution, started, request.get("input", "{}"))
 
-    def _validated(self, request: Any) -> tuple[StateMachine, Any]:
+    def _found(self, request: Any) -> tuple[StateMachine, Any]:
         if not isinstance(request, dict) or not all(isinstance(value, str) for value in request.values()):
             raise ServiceError("SerializationException", 400, "The request is not a JSON object of strings.")
         found = self._programs.get(request.get("stateMachineArn", ""))
         if found is None:
             arn = request.get("stateMachineArn")
             raise ServiceError("StateMachineDoesNotExist", 400, f"State Machine Does Not Exist: '{arn}'")
-        if found[0].kind != "EXPRESS":
-            raise ServiceError("StateMachineTypeNotSupported", 400, "This operation is not supported by this type")
+        return found
+
+    def _validate(self, request: Mapping[str, str]) -> None:
         if not re.fullmatch(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}", request.get("name", "unnamed")):
             raise ServiceError("InvalidName", 400, f"Invalid Name: '{request['name']}'")
         text = request.get("input", "{}")
@@ -120,7 +130,6 @@ class Workflow:
             json.loads(text)
         except ValueError as error:
             raise ServiceError("InvalidExecutionInput", 400, "Invalid State Machine Execution Input") from error
-        return found
 
 
 def _answer(execution: "_Execution", started: datetime.datetime, text: str) -> dict[str, Any]:

@@ -165,7 +165,7 @@ def test_a_process_that_exits_is_reported_and_replaced(make: Make) -> None:
 
 def test_the_templates_timeout_ends_the_process_and_says_so_as_lambda_does(make: Make) -> None:
     runner = make(timeout=0.3)
-    runner.warm()
+    runner.warm(["echo"])
     (pid,) = runner.pids("echo")
     error = fail(runner, do="sleep", seconds=30)
     assert error["errorType"] == "Sandbox.Timedout"
@@ -191,7 +191,7 @@ def test_a_process_killed_in_the_middle_is_an_exit_error(make: Make) -> None:
 
 def test_a_frozen_process_times_out(make: Make) -> None:
     runner = make(timeout=0.3)
-    runner.warm()
+    runner.warm(["echo"])
     runner.hooks.append(
         lambda invocation: os.kill(invocation.pid, signal.SIGSTOP) if invocation.phase == "started" else None
     )
@@ -266,7 +266,7 @@ def test_an_unknown_function_and_a_too_large_event_are_refused(make: Make, runti
 
 def test_closing_ends_every_process(make: Make) -> None:
     runner = make()
-    runner.warm()
+    runner.warm(["echo"])
     (pid,) = runner.pids("echo")
     runner.close()
     with pytest.raises(ProcessLookupError):
@@ -287,7 +287,7 @@ function = Function(name="echo", arn="echo", handler="package.code.handler", run
                     asset=Path({str(tmp_path / "asset")!r}), environment={{"VARIABLE": ""}})
 runner = LambdaRunner([function], environment=lambda _: {{}}, cache=Path({str(cache)!r}), logs=Path({str(tmp_path)!r}),
                       runtime={runtime!r})
-runner.warm()
+runner.warm(["echo"])
 print(runner.pids("echo")[0], flush=True)
 runner.invoke("echo", b'{{"do": "sleep", "seconds": 60}}')
 """

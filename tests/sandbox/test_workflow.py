@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.assembly import Assembly, Bucket
+from sandbox.assembly import Assembly, Bucket, StateMachine
 from sandbox.aws import Aws
 from sandbox.faults import Faults
 from sandbox.lambda_runner import Answer, ServiceError
@@ -34,6 +34,13 @@ KEY = "ngo-donor-images/ada/0123.png"
 COMMITTED = {"transactionId": IDS[0]}
 
 Step = dict[str, Any] | str | ServiceError | Answer
+
+
+def create_machine(assembly: Assembly) -> StateMachine:
+    """The state machine that POST /donors starts."""
+    (template,) = assembly.rest_api.methods["/donors"]["POST"].request_templates.values()
+    (machine,) = [each for arn, each in assembly.state_machines.items() if arn in template]
+    return machine
 
 
 def failed(name: str, message: str = "the original failure") -> Answer:
@@ -106,8 +113,8 @@ class Run:
         return self._aws.client(service)
 
     def invoke(self, function: str, event: bytes) -> Answer:
-        variables = self._assembly.functions[function].environment
-        name = "upload" if "S3_BUCKET" in variables else "chaincode"
+        handler = self._assembly.functions[function].handler
+        name = "upload" if handler.startswith("upload_image.") else "chaincode"
         self.events[name].append(json.loads(event))
         step = self._script[name].pop(0)
         if isinstance(step, ServiceError):
@@ -133,12 +140,12 @@ class Run:
         return answer
 
     def start(self, request: dict[str, Any]) -> dict[str, Any]:
-        ((arn, machine),) = self._assembly.state_machines.items()
+        machine = create_machine(self._assembly)
         current, workflows = parsed(machine.definition)
         current.run = self
         if not workflows:
             workflows.append(Workflow(self._assembly, current))
-        return workflows[0].start_sync_execution({"stateMachineArn": arn, **request})
+        return workflows[0].start_sync_execution({"stateMachineArn": machine.arn, **request})
 
     @property
     def versions(self) -> list[str]:
@@ -161,12 +168,11 @@ def run(assembly: Assembly, aws: Aws, faults: Faults, monkeypatch: pytest.Monkey
 
 
 def with_definition(assembly: Assembly, change: Any) -> Assembly:
-    ((arn, machine),) = assembly.state_machines.items()
+    machine = create_machine(assembly)
     definition = json.loads(machine.definition)
     change(definition)
-    return dataclasses.replace(
-        assembly, state_machines={arn: dataclasses.replace(machine, definition=json.dumps(definition))}
-    )
+    changed = dataclasses.replace(machine, definition=json.dumps(definition))
+    return dataclasses.replace(assembly, state_machines={machine.arn: changed})
 
 
 def message(answer: Mapping[str, Any]) -> str:
@@ -389,15 +395,14 @@ def test_an_execution_over_its_time_is_timed_out_and_deletes_nothing(
 
 
 def test_executions_at_once_do_not_mix(assembly: Assembly, aws: Aws, faults: Faults) -> None:
-    (arn,) = assembly.state_machines
-    template = Run(assembly, aws, faults).upload
+    arn, template = create_machine(assembly).arn, Run(assembly, aws, faults).upload
 
     class Services:
         client = staticmethod(aws.client)
 
         def invoke(self, function: str, event: bytes) -> Answer:
             value = json.loads(event)
-            if "S3_BUCKET" in assembly.functions[function].environment:
+            if assembly.functions[function].handler.startswith("upload_image."):
                 value = template | {"imageKey": value["donorUserName"]}
             else:
                 value = {"transactionId": value["chaincodeFunctionArgs"]["imageKey"]}
