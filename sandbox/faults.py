@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 When = Literal["before", "started", "after"]
-Action = Literal["refuse", "throttle", "reset", "hang", "kill", "freeze"] | Callable[[], object]
+Named = Literal["refuse", "throttle", "reset", "hang", "kill", "freeze"]
+Action = Named | Callable[[], object]
 
 
 @dataclass(eq=False)
@@ -38,8 +39,9 @@ class Faults:
     "started": the process has the event.
     Actions: "refuse" (the service answers that it is unavailable), "throttle" (it answers that there are too many
     requests), "reset" (the connection breaks without an answer), "hang" (until released), or a callable without
-    arguments, after which the call goes on. For functions also "kill" (the process dies: in the middle where it is
-    placed at "started", with its work done and its answer lost at "after") and "freeze" (it stops, at "started").
+    arguments, which may return one of these names; otherwise the call goes on after it. For functions also "kill" (the
+    process dies: in the middle where it is placed at "started", with its work done and its answer lost at "after") and
+    "freeze" (it stops, at "started").
     """
 
     def __init__(self) -> None:
@@ -82,10 +84,10 @@ class Faults:
                 if fault.left <= 0:
                     self._placed.remove(fault)
         fault.reached.set()
-        if callable(fault.action):
-            fault.action()
+        action = fault.action() if callable(fault.action) else fault.action
+        if not isinstance(action, str):
             return None
-        if fault.action == "hang":
+        if action == "hang":
             fault.released.wait()
             return None
-        return fault.action
+        return action

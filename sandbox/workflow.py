@@ -9,6 +9,7 @@ import datetime
 import json
 import logging
 import re
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
@@ -55,11 +56,14 @@ class Services(Protocol):
 class Workflow:
     """The state machines of one assembly, parsed once. Thread-safe.
 
-    `hooks` are called with the request before anything runs; one that raises ServiceError refuses it.
+    `hooks` are called with the request before anything runs; one that raises ServiceError refuses it. `under_way` is
+    the number of executions that have begun and not ended, those whose caller has left included.
     """
 
     def __init__(self, assembly: Assembly, services: Services) -> None:
         self.hooks: list[Callable[[Mapping[str, Any]], None]] = []
+        self.under_way = 0
+        self._counting = threading.Lock()
         self._assembly = assembly
         self._programs = {
             arn: (machine, _program(machine, services)) for arn, machine in assembly.state_machines.items()
@@ -102,9 +106,17 @@ class Workflow:
             activity_store={},
             input_data=request.get("input", "{}"),
         )
-        execution.start()
+        self._count(1)
+        try:
+            execution.start()
+        finally:
+            self._count(-1)
         TMP_THREADS.clear()
         return _answer(execution, started, request.get("input", "{}"))
+
+    def _count(self, change: int) -> None:
+        with self._counting:
+            self.under_way += change
 
     def _found(self, request: Any) -> tuple[StateMachine, Any]:
         if not isinstance(request, dict) or not all(isinstance(value, str) for value in request.values()):
@@ -244,7 +256,7 @@ class _AwsSdkTask(StateTaskServiceAwsSdk):
 
     @staticmethod
     def _normalise_service_error_name(service_name: str) -> str:
-        return {"s3": "S3"}.get(service_name, service_name)
+        return service_name
 
     def _from_error(self, env: Environment, ex: Exception) -> FailureEvent:
         if isinstance(ex, BotoCoreError):
