@@ -12,7 +12,7 @@ from shared import identities, record_type
 from shared.ledger import environment
 from shared.observability import logger
 
-from .sweep import Ages, Position, Sweep
+from .sweep import Ages, Sweep
 from .verdict import Judge
 
 _BATCH = 1000
@@ -21,19 +21,16 @@ _metrics = Metrics(namespace="OffChainStack", service="sweep")
 
 # log_event=False keeps the event out of the log even where POWERTOOLS_LOGGER_LOG_EVENT is set.
 @logger.inject_lambda_context(clear_state=True, log_event=False)
-@_metrics.log_metrics
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Settle what is open in one batch.
 
-    Event, each field optional: `{"dryRun": bool, "resumeAfter": {"key", "versionId"}, "lookBackDays": int | null}`. A
-    dry run changes neither bucket nor ledger and lists what a run would do; `"lookBackDays": null` looks at every
-    version.
+    Event, each field optional: `{"dryRun": bool, "resumeAfter": "<key>", "lookBackDays": int | null}`. A dry run
+    changes neither bucket nor ledger and lists what a run would do; `"lookBackDays": null` looks at every version.
 
     Returns `{"examined", "committed", "dead", "open", "foreign", "objects", "resumeAfter"}`: counts, `objects` with the
-    key, version id and verdict of each version that is not on the ledger, and where to go on, null at the end.
+    key, version id and verdict of each version that is not on the ledger, and the key to go on after, null at the end.
     """
     dry_run = event.get("dryRun", False)
-    resume = event.get("resumeAfter")
     look_back = event.get("lookBackDays", int(os.environ["LOOK_BACK_DAYS"]))
     sweep = Sweep(
         bucket=os.environ["S3_BUCKET"],
@@ -52,7 +49,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         dry_run=dry_run,
     )
     report = sweep.run(
-        start_after=Position(key=resume["key"], version_id=resume["versionId"]) if resume else None,
+        start_after=event.get("resumeAfter"),
         limit=_BATCH,
         time_left=lambda: context.get_remaining_time_in_millis() / 1000,
     )
@@ -61,12 +58,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if not dry_run:
         for name, value in counts.items():
             _metrics.add_metric(name=f"Sweep{name.title()}", unit=MetricUnit.Count, value=value)
-    after = report.resume_after
-    return {
-        **counts,
-        "objects": report.objects,
-        "resumeAfter": {"key": after.key, "versionId": after.version_id} if after else None,
-    }
+        _metrics.flush_metrics()
+    return {**counts, "objects": report.objects, "resumeAfter": report.resume_after}
 
 
 @functools.cache

@@ -1,6 +1,7 @@
 """The sweep over a bucket: finds versions without a settled verdict, and settles each one."""
 
 import datetime
+import itertools
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -18,15 +19,11 @@ from .verdict import Judge, StoredSubmission, Verdict
 VERDICT_TAG = "ledger-verdict"
 """The tag of a version whose verdict is settled; its value is `committed`."""
 
-_PAGE = 1000
 
-
-@dataclass(frozen=True, kw_only=True)
-class Position:
-    """A place in the bucket's order of versions: that after this key and version."""
-
-    key: str
-    version_id: str
+_PER_VERSION = 12.0
+_TO_ANSWER = 5.0
+_RESERVE = _PER_VERSION + _TO_ANSWER
+"""Seconds: with less left, no further key is begun."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +38,8 @@ class Ages:
 
 @dataclass(kw_only=True)
 class Report:
-    """Counts of one batch. `settled` and `open` list what was found out, as `{"key", "versionId", "verdict"}`; of the
-    versions that the ledger refers to only the count is kept. `resume_after` is None at the bucket's end."""
+    """Counts of one batch. `objects` lists the versions that the ledger does not refer to, as
+    `{"key", "versionId", "verdict"}`. `resume_after` is the last key examined, or None at the bucket's end."""
 
     examined: int = 0
     committed: int = 0
@@ -50,7 +47,7 @@ class Report:
     open: int = 0
     foreign: int = 0
     objects: list[dict[str, str]] = field(default_factory=list)
-    resume_after: Position | None = None
+    resume_after: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,36 +60,39 @@ class Sweep:
     ages: Ages
     dry_run: bool
 
-    def run(self, *, start_after: Position | None, limit: int, time_left: Callable[[], float]) -> Report:
-        """Examine up to `limit` versions from `start_after` on, and stop early where `time_left` (seconds) gets short.
+    def run(self, *, start_after: str | None, limit: int, time_left: Callable[[], float]) -> Report:
+        """Examine the versions of the keys behind `start_after`, until some `limit` of them or `time_left` (seconds) is
+        used up.
 
         Raises botocore's ClientError where S3 cannot be listed; a version that cannot be settled is reported as open.
         """
         report = Report()
         now = datetime.datetime.now(datetime.UTC)
-        for version in self._versions(start_after):
+        versions = itertools.chain.from_iterable(page.get("Versions", []) for page in self._pages(start_after))
+        for key, versions_of_key in itertools.groupby(versions, key=lambda version: version["Key"]):
             if report.examined >= limit or time_left() < _RESERVE:
                 return report
-            report.resume_after = Position(key=version["Key"], version_id=version["VersionId"])
-            age = now - version["LastModified"]
-            if age < self.ages.minimum or (self.ages.look_back is not None and age > self.ages.look_back):
-                continue
-            self._examine(version, age, time.monotonic() + min(_PER_OBJECT, time_left()), report)
+            for version in versions_of_key:
+                age = now - version["LastModified"]
+                if age >= self.ages.minimum and (self.ages.look_back is None or age <= self.ages.look_back):
+                    within = min(_PER_VERSION, time_left() - _TO_ANSWER)
+                    self._examine(version, age, time.monotonic() + within, report)
+            report.resume_after = key
         report.resume_after = None
         return report
 
-    def _versions(self, start_after: Position | None) -> Iterator[dict[str, Any]]:
-        markers = (
-            {"KeyMarker": start_after.key, "VersionIdMarker": start_after.version_id} if start_after is not None else {}
-        )
-        while True:
-            page = aws.client("s3").list_object_versions(
-                Bucket=self.bucket, Prefix=self.record_type.key_prefix, MaxKeys=_PAGE, **markers
+    def _pages(self, start_after: str | None) -> Iterator[dict[str, Any]]:
+        """Pages of versions, each listed before one of the page before it is deleted, for S3 goes on at a version."""
+        arguments = {"Bucket": self.bucket, "Prefix": self.record_type.key_prefix}
+        list_versions = aws.client("s3").list_object_versions
+        page = list_versions(**arguments, **({"KeyMarker": start_after} if start_after else {}))
+        while page["IsTruncated"]:
+            following = list_versions(
+                **arguments, KeyMarker=page["NextKeyMarker"], VersionIdMarker=page["NextVersionIdMarker"]
             )
-            yield from page.get("Versions", [])
-            if not page["IsTruncated"]:
-                return
-            markers = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page["NextVersionIdMarker"]}
+            yield page
+            page = following
+        yield page
 
     def _examine(self, version: dict[str, Any], age: datetime.timedelta, deadline: float, report: Report) -> None:
         s3 = aws.client("s3")
@@ -119,11 +119,6 @@ class Sweep:
         setattr(report, name, getattr(report, name) + 1)
         if verdict is not Verdict.COMMITTED:
             report.objects.append({"key": version["Key"], "versionId": version["VersionId"], "verdict": name})
-
-
-_RESERVE = 20.0
-"""Seconds that one version may take and the answer needs: with less left, no further one is begun."""
-_PER_OBJECT = 12.0
 
 
 def read_submission(key: str, metadata: dict[str, str], record_type: RecordType) -> StoredSubmission | None:

@@ -1,0 +1,305 @@
+"""The sweep, through its Lambda handler: what the upload and chaincode functions left, on moto and the emulation."""
+
+import datetime
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pytest
+from invoke_chaincode import handler as invoke_chaincode
+from shared import aws, errors, identities, record_type
+from shared.identities import Identity
+from shared.ledger import environment
+from sweep import handler as sweep
+from sweep.sweep import VERDICT_TAG, Sweep
+from upload_image import handler as upload_image
+
+from tests.unit import upload_samples
+from tests.unit.fabric_fixtures import TIMING, Fabric, client_identity, fabric, fabric_of_module
+
+__all__ = ["fabric", "fabric_of_module"]
+
+DAY = datetime.timedelta(days=1)
+
+
+@dataclass
+class Context:
+    remaining: float = 60.0
+    aws_request_id: str = "invocation"
+    function_name: str = "function"
+    memory_limit_in_mb: int = 512
+    invoked_function_arn: str = "arn:aws:lambda:us-east-1:111122223333:function:function"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int(self.remaining * 1000)
+
+
+class Deployment:
+    """The three functions as deployed: their environment, secrets and bucket. `age` shifts the sweep's clock."""
+
+    def __init__(self, fabric: Fabric, bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.fabric, self.bucket, self._monkeypatch = fabric, bucket, monkeypatch
+        monkeypatch.setenv("S3_BUCKET", bucket.name)
+        monkeypatch.setenv("RECORD_TYPE", upload_samples.ENVIRONMENT["RECORD_TYPE"])
+        monkeypatch.setenv("CHAINCODE_FUNCTIONS", upload_samples.ENVIRONMENT["CHAINCODE_FUNCTIONS"])
+        secrets = {"certificate": "user/signcert", "privateKey": "user/pk"}
+        allowed = {"mspId": fabric.identity.msp_id, "users": {"lambdaUser": secrets}}
+        monkeypatch.setenv("FABRIC_IDENTITIES", json.dumps(allowed))
+        network = {
+            "channel": "mychannel",
+            "chaincode": "ngo",
+            "peers": [{"endpoint": p.endpoint, "tlsHostname": "localhost"} for p in fabric.emulation.peers],
+            "orderers": [{"endpoint": o.endpoint, "tlsHostname": "localhost"} for o in fabric.emulation.orderers],
+            "tlsRoots": fabric.emulation.tls_roots_pem,
+        }
+        monkeypatch.setenv("FABRIC_NETWORK", json.dumps(network))
+        for name, seconds in (("MINIMUM_AGE_SECONDS", 900), ("UNRETIRABLE_AGE_SECONDS", 86_400)):
+            monkeypatch.setenv(name, str(seconds))
+        monkeypatch.setenv("LOOK_BACK_DAYS", "14")
+        monkeypatch.setenv("FABRIC_TIMING", json.dumps(asdict(TIMING)))
+        self.use(fabric.identity)
+
+    def use(self, identity: Identity) -> None:
+        """Put an identity into the user's secrets, as a rotation does."""
+        secrets = aws.client("secretsmanager")
+        for name, text in (("user/signcert", identity.certificate), ("user/pk", identity.private_key)):
+            try:
+                secrets.create_secret(Name=name, SecretString=text)
+            except secrets.exceptions.ResourceExistsException:
+                secrets.put_secret_value(SecretId=name, SecretString=text)
+        identities.from_environment.cache_clear()
+        upload_image.uploader.cache_clear()
+
+    def upload(self, name: str, *, key: str = "", request: str = "one") -> dict[str, Any]:
+        changes = {"donorUserName": name, "idempotencyKey": key, "requestId": f"{name}-{request}"}
+        return upload_image.handler(upload_samples.event(**changes), Context())  # type: ignore[return-value]
+
+    def invoke(self, uploaded: dict[str, Any], *, remaining: float = 3.0, attempt: str = "first") -> dict[str, Any]:
+        about_object = {name: uploaded[name] for name in ("imageKey", "imageHash", "imageSha256")}
+        event = {
+            "functionType": "invoke",
+            "chaincodeFunctionArgs": uploaded["record"] | about_object,
+            "submission": uploaded,
+            "attempt": attempt,
+            "retryCount": 0,
+        }
+        return invoke_chaincode.handler(event, Context(remaining))  # type: ignore[no-any-return]
+
+    def sweep(self, *, age: datetime.timedelta = datetime.timedelta(hours=1), **event: Any) -> dict[str, Any]:
+        now = datetime.datetime.now(datetime.UTC) + age
+
+        class Clock(datetime.datetime):
+            @classmethod
+            def now(cls, tz: Any = None) -> datetime.datetime:  # type: ignore[override]
+                return now
+
+        self._monkeypatch.setattr("sweep.sweep.datetime.datetime", Clock)
+        try:
+            return sweep.handler(event, Context())  # type: ignore[no-any-return]
+        finally:
+            self._monkeypatch.setattr("sweep.sweep.datetime.datetime", datetime.datetime)
+
+    def versions(self) -> set[tuple[str, str]]:
+        return {(version.object_key, version.id) for version in self.bucket.object_versions.all()}
+
+    def tags(self, uploaded: dict[str, Any]) -> list[dict[str, str]]:
+        place = {"Bucket": self.bucket.name, "Key": uploaded["imageKey"], "VersionId": uploaded["versionId"]}
+        return aws.client("s3").get_object_tagging(**place)["TagSet"]  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def deployment(fabric: Fabric, bucket: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
+    caches = (record_type.from_environment, identities.from_environment, environment.ledger, upload_image.uploader)
+    for cache in caches:
+        cache.cache_clear()
+    yield Deployment(fabric, bucket, monkeypatch)
+    environment.ledger().close()
+    for cache in caches:
+        cache.cache_clear()
+
+
+def counts(report: dict[str, Any]) -> dict[str, int]:
+    return {name: report[name] for name in ("committed", "dead", "open", "foreign") if report[name]}
+
+
+def place(uploaded: dict[str, Any]) -> tuple[str, str]:
+    return uploaded["imageKey"], uploaded["versionId"]
+
+
+def test_marks_what_the_ledger_refers_to_and_passes_over_it_then(deployment: Deployment) -> None:
+    uploaded = deployment.upload("ada")
+    deployment.invoke(uploaded)
+    report = deployment.sweep()
+    assert (report["examined"], counts(report), report["resumeAfter"]) == (1, {"committed": 1}, None)
+    assert deployment.tags(uploaded) == [{"Key": VERDICT_TAG, "Value": "committed"}]
+    assert counts(deployment.sweep()) == {}
+    assert deployment.versions() == {place(uploaded)}
+
+
+def test_deletes_what_never_reached_the_ledger(deployment: Deployment) -> None:
+    uploaded = deployment.upload("bob")
+    report = deployment.sweep()
+    assert counts(report) == {"dead": 1}
+    assert report["objects"] == [{"key": uploaded["imageKey"], "versionId": uploaded["versionId"], "verdict": "dead"}]
+    assert deployment.versions() == set()
+
+
+def test_what_it_deletes_can_never_commit(deployment: Deployment) -> None:
+    """The envelope lies in an orderer while the sweep decides, and comes out of it afterwards."""
+    uploaded = deployment.upload("cleo")
+    held = deployment.fabric.emulation.faults.place("before-broadcast", "hang", times=None, function="createDonor")
+    with pytest.raises(errors.OutcomeUnknown):
+        deployment.invoke(uploaded, remaining=1.6)
+    assert counts(deployment.sweep()) == {"dead": 1}
+    held.release()
+    deployment.fabric.warm()
+    assert deployment.fabric.emulation.record("ngo", "donorcleo") is None
+    assert deployment.versions() == set()
+
+
+def test_a_caller_may_come_again_after_the_sweep(deployment: Deployment) -> None:
+    deployment.upload("dora", key="dora")
+    assert counts(deployment.sweep()) == {"dead": 1}
+    again = deployment.upload("dora", key="dora", request="two")
+    assert deployment.invoke(again)["transactionId"] == again["transactionIds"][1]
+    assert counts(deployment.sweep()) == {"committed": 1}
+    assert deployment.versions() == {place(again)}
+
+
+def test_deletes_after_an_invalid_transaction(deployment: Deployment) -> None:
+    first, second = deployment.upload("eve"), deployment.upload("eve", request="two")
+    deployment.invoke(first)
+    with pytest.raises(errors.RecordAlreadyExists):
+        deployment.invoke(second)
+    assert counts(deployment.sweep()) == {"committed": 1, "dead": 1}
+    assert deployment.versions() == {place(first)}
+
+
+def test_a_version_beside_the_committed_one_is_no_orphan(deployment: Deployment) -> None:
+    """Two executions of one submission share the key that the ledger names."""
+    first, second = deployment.upload("fay", key="fay"), deployment.upload("fay", key="fay", request="two")
+    deployment.invoke(second)
+    assert counts(deployment.sweep()) == {"committed": 2}
+    assert deployment.versions() == {place(first), place(second)}
+
+
+@pytest.mark.parametrize("age", [datetime.timedelta(minutes=14), datetime.timedelta(days=15)])
+def test_looks_only_at_versions_of_the_right_age(age: datetime.timedelta, deployment: Deployment) -> None:
+    uploaded = deployment.upload("gil")
+    assert deployment.sweep(age=age)["examined"] == 0
+    assert deployment.versions() == {place(uploaded)}
+
+
+def test_looks_back_without_limit_where_asked(deployment: Deployment) -> None:
+    deployment.upload("hal")
+    assert counts(deployment.sweep(age=100 * DAY, lookBackDays=None)) == {"dead": 1}
+
+
+def test_keeps_what_cannot_be_decided_now(deployment: Deployment) -> None:
+    uploaded = deployment.upload("ivy")
+    for peer in deployment.fabric.emulation.peers:
+        peer.kill()
+    assert counts(deployment.sweep()) == {"open": 1}
+    assert deployment.versions() == {place(uploaded)}
+
+
+def test_keeps_what_no_orderer_lets_it_decide(deployment: Deployment) -> None:
+    uploaded = deployment.upload("jon")
+    for orderer in deployment.fabric.emulation.orderers:
+        orderer.kill()
+    assert counts(deployment.sweep()) == {"open": 1}
+    assert deployment.versions() == {place(uploaded)}
+
+
+def test_with_another_certificate_only_age_decides(deployment: Deployment) -> None:
+    uploaded = deployment.upload("kim")
+    deployment.use(client_identity(deployment.fabric.emulation, "successor"))
+    assert counts(deployment.sweep(age=DAY / 2)) == {"open": 1}
+    assert deployment.versions() == {place(uploaded)}
+    assert counts(deployment.sweep(age=2 * DAY)) == {"dead": 1}
+    assert deployment.versions() == set()
+
+
+def test_finds_what_another_certificate_committed(deployment: Deployment) -> None:
+    uploaded = deployment.upload("lea")
+    deployment.invoke(uploaded)
+    deployment.use(client_identity(deployment.fabric.emulation, "successor"))
+    assert counts(deployment.sweep(age=2 * DAY)) == {"committed": 1}
+
+
+def test_a_dry_run_changes_nothing(deployment: Deployment) -> None:
+    orphan, kept = deployment.upload("mia"), deployment.upload("noa")
+    deployment.invoke(kept)
+    height = deployment.fabric.emulation.height
+    report = deployment.sweep(dryRun=True)
+    assert counts(report) == {"committed": 1, "dead": 1}
+    assert [each["key"] for each in report["objects"]] == [orphan["imageKey"]]
+    assert deployment.versions() == {place(orphan), place(kept)}
+    assert deployment.tags(kept) == []
+    assert deployment.fabric.emulation.height == height
+
+
+def test_never_touches_an_object_it_did_not_write(deployment: Deployment) -> None:
+    put = deployment.bucket.put_object
+    put(Key="ngo-donor-images/ola.png", Body=b"by the blog's flow")
+    put(Key=f"ngo-donor-images/ola/{'0' * 32}.png", Body=b"by hand")
+    copied = {"submission-id": "1" * 32, "nonces": "01" * 24, "transaction-ids": "ab" * 32, "fabric-username": "x"}
+    put(Key=f"ngo-donor-images/ola/{'2' * 32}.png", Body=b"a copy", Metadata=copied)
+    put(Key="elsewhere/ola.png", Body=b"another prefix")
+    before = deployment.versions()
+    assert counts(deployment.sweep()) == {"foreign": 3}
+    assert deployment.versions() == before
+
+
+def test_goes_on_where_the_last_batch_ended(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a dry run: after a key that is gone, moto skips one where S3 does not."""
+    monkeypatch.setattr(sweep, "_BATCH", 2)
+    orphans = [deployment.upload(f"pat{number}")["imageKey"] for number in range(5)]
+    reports = [deployment.sweep(dryRun=True)]
+    while reports[-1]["resumeAfter"]:
+        reports.append(deployment.sweep(dryRun=True, resumeAfter=reports[-1]["resumeAfter"]))
+    assert [report["dead"] for report in reports] == [2, 2, 1]
+    assert [each["key"] for report in reports for each in report["objects"]] == orphans
+
+
+def test_ends_a_batch_in_time(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(2):
+        deployment.upload(f"quin{number}")
+    left = iter([60.0, 60.0, 16.0])
+    run = Sweep.run
+    monkeypatch.setattr(
+        Sweep,
+        "run",
+        lambda self, *, start_after, limit, time_left: run(
+            self, start_after=start_after, limit=limit, time_left=lambda: next(left)
+        ),
+    )
+    report = deployment.sweep()
+    assert (report["dead"], report["resumeAfter"][:23]) == (1, "ngo-donor-images/quin0/")
+
+
+def test_a_version_that_s3_does_not_let_go_is_open(deployment: Deployment) -> None:
+    uploaded = deployment.upload("rae")
+    client = aws.client("s3")
+
+    def refuse(params: dict[str, Any], **_: Any) -> None:
+        raise client.exceptions.ClientError({"Error": {"Code": "SlowDown"}}, "DeleteObject")
+
+    client.meta.events.register_first("before-call.s3.DeleteObject", refuse)
+    try:
+        assert counts(deployment.sweep()) == {"open": 1}
+    finally:
+        client.meta.events.unregister("before-call.s3.DeleteObject", refuse)
+    assert deployment.versions() == {place(uploaded)}
+    assert counts(deployment.sweep()) == {"dead": 1}
+
+
+def test_reports_counts_as_metrics(deployment: Deployment, capsys: pytest.CaptureFixture[str]) -> None:
+    deployment.upload("sam")
+    deployment.sweep(dryRun=True)
+    deployment.sweep()
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    (metrics,) = [line for line in printed if "SweepDead" in line]
+    assert metrics["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "OffChainStack"
+    assert (metrics["SweepExamined"], metrics["SweepDead"], metrics["SweepOpen"]) == ([1.0], [1.0], [0.0])
