@@ -256,7 +256,7 @@ class _AwsSdkTask(StateTaskServiceAwsSdk):
 
     @staticmethod
     def _normalise_service_error_name(service_name: str) -> str:
-        return service_name
+        return {"s3": "S3"}.get(service_name, service_name)
 
     def _from_error(self, env: Environment, ex: Exception) -> FailureEvent:
         if isinstance(ex, BotoCoreError):
