@@ -8,6 +8,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -47,10 +48,9 @@ def run(*, assembly: Path | None = None) -> int:
         )
     )
     began = time.monotonic()
-    with (
-        console.status("Starting the API, the functions, S3 and the ledger ..."),
-        Sandbox(assembly=assembly) as sandbox,
-    ):
+    with ExitStack() as stack:
+        with console.status("Starting the API, the functions, S3 and the ledger ..."):
+            sandbox = stack.enter_context(Sandbox(assembly=assembly))
         started = time.monotonic() - began
         console.print(f"Started in {started:.1f} s: API {sandbox.api_url}, S3 {sandbox.aws_endpoint}\n")
         story = _Story(console, sandbox)
