@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -156,6 +157,34 @@ def test_what_it_deletes_can_never_commit(deployment: Deployment) -> None:
     deployment.fabric.warm()
     assert deployment.fabric.emulation.record("ngo", "donorcleo") is None
     assert deployment.versions() == set()
+
+
+def test_what_commits_while_it_decides_is_kept(deployment: Deployment) -> None:
+    uploaded = deployment.upload("carl")
+    faults = deployment.fabric.emulation.faults
+    held = faults.place("before-broadcast", "hang", times=None, function="createDonor")
+    with pytest.raises(errors.OutcomeUnknown):
+        deployment.invoke(uploaded, remaining=1.6)
+
+    def overtake() -> None:
+        held.release()
+        while "VALID" not in deployment.fabric.codes(uploaded["transactionIds"][0]):
+            time.sleep(0.01)
+
+    overtaken = faults.place("before-broadcast", overtake, times=1, function="offchain-stack:retired")
+    assert counts(deployment.sweep()) == {"committed": 1}
+    assert overtaken.met == 1
+    assert deployment.versions() == {place(uploaded)}
+
+
+def test_keeps_what_a_record_names_whoever_wrote_it(deployment: Deployment) -> None:
+    uploaded = deployment.upload("cora")
+    about_object = {name: uploaded[name] for name in ("imageKey", "imageHash", "imageSha256")}
+    event = {"functionType": "invoke", "chaincodeFunctionArgs": uploaded["record"] | about_object}
+    other = invoke_chaincode.handler(event, Context(3.0))
+    assert other["transactionId"] not in uploaded["transactionIds"]
+    assert counts(deployment.sweep()) == {"committed": 1}
+    assert deployment.versions() == {place(uploaded)}
 
 
 def test_a_caller_may_come_again_after_the_sweep(deployment: Deployment) -> None:
