@@ -11,13 +11,15 @@ import pytest
 from invoke_chaincode import handler as invoke_chaincode
 from shared import aws, errors, identities, record_type
 from shared.identities import Identity
-from shared.ledger import environment
+from shared.ledger import environment, messages
+from shared.ledger.interface import Call
+from shared.ledger.transport import Connection
 from sweep import handler as sweep
 from sweep.sweep import VERDICT_TAG, Sweep
 from upload_image import handler as upload_image
 
 from tests.unit import upload_samples
-from tests.unit.fabric_fixtures import TIMING, Fabric, client_identity, fabric, fabric_of_module
+from tests.unit.fabric_fixtures import TIMING, Fabric, client_identity, fabric, fabric_of_module, network_of
 
 __all__ = ["fabric", "fabric_of_module"]
 
@@ -146,32 +148,51 @@ def test_deletes_what_never_reached_the_ledger(deployment: Deployment) -> None:
     assert deployment.versions() == set()
 
 
+class Underway:
+    """The envelope of a submission that is endorsed and on its way to an orderer, which it reaches with `arrive`."""
+
+    def __init__(self, deployment: Deployment, uploaded: dict[str, Any]) -> None:
+        network = network_of(deployment.fabric.emulation)
+        self._fabric, self._id = deployment.fabric, uploaded["transactionIds"][0]
+        self._orderer = Connection(network.orderers[0], network.tls_roots, TIMING)
+        about_object = {name: uploaded[name] for name in ("imageKey", "imageHash", "imageSha256")}
+        call = Call(function="createDonor", arguments=(json.dumps(uploaded["record"] | about_object),))
+        nonce = bytes.fromhex(uploaded["nonces"][0])
+        proposal = messages.propose(self._fabric.identity, network.channel, network.chaincode, call, nonce)
+        assert proposal.transaction_id == self._id
+        peer = Connection(network.peers[0], network.tls_roots, TIMING)
+        answer = messages.read_answer(peer.call(messages.PROCESS_PROPOSAL, proposal.signed, 1.0))
+        self._envelope = messages.assemble(proposal, [answer])
+
+    def arrive(self) -> list[str]:
+        """Returns the codes under which the ledger then has the transaction."""
+        before = len(self._fabric.codes(self._id))
+        answer = self._orderer.call(messages.BROADCAST, self._envelope, 1.0, repeatable=False)
+        assert messages.read_broadcast_answer(answer)[0] == "SUCCESS"
+        while len(self._fabric.codes(self._id)) == before:
+            time.sleep(0.01)
+        return self._fabric.codes(self._id)
+
+
 def test_what_it_deletes_can_never_commit(deployment: Deployment) -> None:
-    """The envelope lies in an orderer while the sweep decides, and comes out of it afterwards."""
     uploaded = deployment.upload("cleo")
-    held = deployment.fabric.emulation.faults.place("before-broadcast", "hang", times=None, function="createDonor")
-    with pytest.raises(errors.OutcomeUnknown):
-        deployment.invoke(uploaded, remaining=1.6)
+    underway = Underway(deployment, uploaded)
     assert counts(deployment.sweep()) == {"dead": 1}
-    held.release()
-    deployment.fabric.warm()
+    assert underway.arrive() == ["INVALID_CHAINCODE", "DUPLICATE_TXID"]
     assert deployment.fabric.emulation.record("ngo", "donorcleo") is None
     assert deployment.versions() == set()
 
 
 def test_what_commits_while_it_decides_is_kept(deployment: Deployment) -> None:
     uploaded = deployment.upload("carl")
-    faults = deployment.fabric.emulation.faults
-    held = faults.place("before-broadcast", "hang", times=None, function="createDonor")
-    with pytest.raises(errors.OutcomeUnknown):
-        deployment.invoke(uploaded, remaining=1.6)
+    underway = Underway(deployment, uploaded)
 
     def overtake() -> None:
-        held.release()
-        while "VALID" not in deployment.fabric.codes(uploaded["transactionIds"][0]):
-            time.sleep(0.01)
+        underway.arrive()
 
-    overtaken = faults.place("before-broadcast", overtake, times=1, function="offchain-stack:retired")
+    overtaken = deployment.fabric.emulation.faults.place(
+        "before-broadcast", overtake, times=1, function="offchain-stack:retired"
+    )
     assert counts(deployment.sweep()) == {"committed": 1}
     assert overtaken.met == 1
     assert deployment.versions() == {place(uploaded)}
