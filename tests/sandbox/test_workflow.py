@@ -440,6 +440,16 @@ def test_step_functions_own_refusals(run: Run, change: dict[str, Any], code: str
     assert (refused.value.code, refused.value.status) == (code, 400)
 
 
+def test_a_standard_state_machine_runs_but_not_by_start_sync_execution(assembly: Assembly, run: Run) -> None:
+    machine = create_machine(assembly)
+    standard = {machine.arn: dataclasses.replace(machine, kind="STANDARD")}
+    workflow = Workflow(dataclasses.replace(assembly, state_machines=standard), run)
+    request = {"stateMachineArn": machine.arn, "input": json.dumps({"dataTooLarge": True})}
+    with pytest.raises(ServiceError, match="not supported"):
+        workflow.start_sync_execution(request)
+    assert workflow.run(request)["error"] == "ImageTooLarge"
+
+
 def test_an_input_of_the_greatest_size_is_taken(run: Run) -> None:
     text = json.dumps({"dataTooLarge": True, "x": ""})
     greatest = text.replace('""', json.dumps("x" * (262144 - len(text))))
