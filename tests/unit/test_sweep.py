@@ -167,7 +167,7 @@ class Underway:
     def arrive(self) -> list[str]:
         """Returns the codes under which the ledger then has the transaction."""
         before = len(self._fabric.codes(self._id))
-        answer = self._orderer.call(messages.BROADCAST, self._envelope, 1.0, repeatable=False)
+        answer = self._orderer.call(messages.BROADCAST, self._envelope, 1.0)
         assert messages.read_broadcast_answer(answer)[0] == "SUCCESS"
         while len(self._fabric.codes(self._id)) == before:
             time.sleep(0.01)
