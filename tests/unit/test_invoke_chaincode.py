@@ -5,7 +5,7 @@ import io
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from shared import aws, errors, identities, record_type
 from shared.identities import Identity
 from shared.ledger import environment
 from shared.ledger.client import FabricLedger
-from shared.ledger.network import Network
+from shared.ledger.network import Network, Timing
 from shared.observability import logger
 
 from tests.unit.fabric_fixtures import TIMING, Donor, Fabric, client_identity, fabric, fabric_of_module
@@ -67,6 +67,7 @@ class Deployment:
         functions = {"invoke": ["createDonor"], "query": ["queryDonor", "queryAllDonors"]}
         allowed = {"mspId": "Org1MSP", "users": {"lambdaUser": secrets, "other": other}}
         monkeypatch.setenv("FABRIC_NETWORK", json.dumps(network))
+        monkeypatch.setenv("FABRIC_TIMING", json.dumps(asdict(TIMING)))
         monkeypatch.setenv("FABRIC_IDENTITIES", json.dumps(allowed))
         monkeypatch.setenv("RECORD_TYPE", json.dumps(RECORD_TYPE))
         monkeypatch.setenv("CHAINCODE_FUNCTIONS", json.dumps(functions))
@@ -83,8 +84,8 @@ class Deployment:
         for cache in (identities.from_environment, record_type.from_environment, environment.ledger):
             cache.cache_clear()
 
-    def _ledger(self, network: Network) -> FabricLedger:
-        made = FabricLedger(network, TIMING)
+    def _ledger(self, network: Network, timing: Timing) -> FabricLedger:
+        made = FabricLedger(network, timing)
         self.fabric.ledgers.append(made)
         return made
 

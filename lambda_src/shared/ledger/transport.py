@@ -41,24 +41,21 @@ class Connection:
         self.slow = False
         """Set by who waited in vain for this node, until it answers again."""
 
-    def call(self, method: str, request: bytes, timeout: float, *, repeatable: bool = True) -> bytes:
-        """Send `request` and return the answer. A `repeatable` request is sent once more over a new connection where
-        the node was unavailable: that is how a restart since the last call shows. Raises CallFailed."""
+    def call(self, method: str, request: bytes, timeout: float) -> bytes:
+        """Send `request` and return the answer, in this thread. Raises CallFailed. As `start`, it repeats once."""
         deadline = time.monotonic() + timeout
-        done = threading.Event()
-        outcome: list[bytes | CallFailed] = []
-
-        def finish(answer: bytes | CallFailed) -> None:
-            outcome.append(answer)
-            done.set()
-
-        self.start(method, request, timeout, finish, repeatable=repeatable)
-        # gRPC keeps the deadline; the allowance is for its own thread to say so.
-        if not done.wait(max(0.0, deadline - time.monotonic()) + 1.0):
-            raise CallFailed(self.address, "DEADLINE_EXCEEDED", "no answer and no error", unsent=False)
-        if isinstance(outcome[0], CallFailed):
-            raise outcome[0]
-        return outcome[0]
+        for repeatable in (True, False):
+            channel, multicallable = self._unary(method)
+            try:
+                answer: bytes = multicallable(request, timeout=max(0.001, deadline - time.monotonic()))
+            except grpc.RpcError as error:
+                failure = self._failed(channel, error)
+                if not (repeatable and failure.code == "UNAVAILABLE" and time.monotonic() < deadline):
+                    raise failure from error
+            else:
+                self._answered()
+                return answer
+        raise AssertionError("unreachable")
 
     def start(
         self,
@@ -69,30 +66,24 @@ class Connection:
         *,
         repeatable: bool = True,
     ) -> None:
-        """As `call`, but `finish` receives the answer or the failure, in another thread."""
+        """Send `request`; `finish` receives the answer or the failure, in another thread. A `repeatable` request is
+        sent once more over a new connection where the node was unavailable: so shows a restart since the last call."""
         deadline = time.monotonic() + timeout
         channel, multicallable = self._unary(method)
 
         def done(future: Any) -> None:
-            failure = self._failure(future)
-            if failure is None:
-                self._used = Instant()
-                self.slow = False
+            if future.code() is grpc.StatusCode.OK:
+                self._answered()
                 finish(future.result())
                 return
-            if failure.code in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
-                self.renew(channel)
-                if failure.code == "UNAVAILABLE" and repeatable and time.monotonic() < deadline:
-                    self.start(method, request, deadline - time.monotonic(), finish, repeatable=False)
-                    return
-            finish(failure)
+            failure = self._failed(channel, future)
+            left = deadline - time.monotonic()
+            if repeatable and failure.code == "UNAVAILABLE" and left > 0:
+                self.start(method, request, left, finish, repeatable=False)
+            else:
+                finish(failure)
 
-        try:
-            future = multicallable.future(request, timeout=max(0.001, timeout))
-        except ValueError as error:  # the channel was closed
-            finish(CallFailed(self.address, "CANCELLED", str(error), unsent=True))
-            return
-        future.add_done_callback(done)
+        multicallable.future(request, timeout=max(0.001, timeout)).add_done_callback(done)
 
     def stream(self, method: str, request: bytes) -> Any:
         """Send `request` and return the gRPC call: iterate over it for the answers as bytes, `cancel()` it to end it.
@@ -158,11 +149,14 @@ class Connection:
             options.append(("grpc.ssl_target_name_override", self._endpoint.tls_hostname))
         return grpc.secure_channel(self._endpoint.address, self._credentials, options)
 
-    def _failure(self, future: Any) -> CallFailed | None:
-        code = future.code()
-        if code is grpc.StatusCode.OK:
-            return None
-        details = future.details() or ""
+    def _answered(self) -> None:
+        self._used = Instant()
+        self.slow = False
+
+    def _failed(self, channel: Any, call: Any) -> CallFailed:
+        code, details = call.code(), call.details() or ""
+        if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+            self.renew(channel)
         # gRPC's words for a call that failed since no connection could be made: it never got as far as being sent.
         unsent = code is grpc.StatusCode.UNAVAILABLE and details.startswith(
             ("failed to connect to all addresses", "DNS resolution failed")
