@@ -281,3 +281,24 @@ def test_whose_record_it_is(fabric: Fabric) -> None:
         peer.kill()
     with pytest.raises(errors.LedgerUnavailable):
         has(donor)
+
+
+def test_an_id_that_is_invalid_and_then_valid_in_one_block_is_committed(fabric: Fabric) -> None:
+    """Fabric counts only valid transactions as the first of their id within a block; qscc tells of the first entry."""
+    ledger = fabric.warm()
+    for _ in range(10):  # until both fall into one block
+        donor = Donor()
+        own = donor.ids(fabric.identity)[0]
+        held = fabric.emulation.faults.place("before-broadcast", "hang", function="createDonor")
+        fabric.emulation.faults.place("after-broadcast", held.release, function="offchain-stack:retired")
+        with ThreadPoolExecutor(2) as pool:
+            create = pool.submit(fabric.submit, ledger, donor.request())
+            assert held.reached.wait(2)
+            retired = pool.submit(ledger.retire, fabric.identity, donor.nonces[0], "", deadline=time.monotonic() + 2)
+            committed, found = create.result(), retired.result()
+        if fabric.codes(own)[:2] == ["INVALID_CHAINCODE", "VALID"]:
+            break
+    assert fabric.codes(own)[:2] == ["INVALID_CHAINCODE", "VALID"]
+    assert committed == Committed(transaction_id=own)
+    assert (found.transaction_id, found.code, found.function) == (own, "VALID", "createDonor")
+    assert fabric.submit(ledger, donor.request(first=False)) == committed

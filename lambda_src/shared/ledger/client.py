@@ -1,7 +1,6 @@
 """The Fabric ledger: endorse, order, await the verdict, and say of each failure what is certain."""
 
 import contextlib
-import dataclasses
 import enum
 import json
 import os
@@ -168,8 +167,7 @@ class FabricLedger:
                 block = self._ask(peer, identity, "qscc", by_id, deadline)
                 if block.status >= 400:
                     raise CallFailed(peer.address, f"STATUS_{block.status}", block.message[:300], unsent=False)
-                code = messages.read_block_codes(block.result).get(transaction_id, found.code)
-                found = dataclasses.replace(found, code=code)
+                found = messages.read_valid_transaction(block.result, transaction_id) or found
         except messages.Unreadable as error:
             raise CallFailed(peer.address, "INTERNAL", str(error), unsent=False) from error
         return found

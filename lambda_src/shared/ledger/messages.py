@@ -216,7 +216,24 @@ def read_delivery(data: bytes) -> Block | str:
 def read_processed_transaction(data: bytes) -> FoundTransaction:
     """Read qscc's answer to GetTransactionByID. Raises Unreadable."""
     processed = _parse(transaction_pb2.ProcessedTransaction, data)
-    payload = _parse(common_pb2.Payload, processed.transactionEnvelope.payload)
+    return _transaction(processed.transactionEnvelope, processed.validationCode)
+
+
+def read_valid_transaction(data: bytes, transaction_id: str) -> FoundTransaction | None:
+    """Read qscc's answer to GetBlockByTxID: the transaction of that id in the block that is VALID, if one is. Raises
+    Unreadable."""
+    block = _parse(common_pb2.Block, data)
+    codes = block.metadata.metadata[common_pb2.TRANSACTIONS_FILTER]
+    for code, envelope in zip(codes, block.data.data, strict=True):
+        if _code_name(code) == "VALID":
+            found = _transaction(_parse(common_pb2.Envelope, envelope), code)
+            if found.transaction_id == transaction_id:
+                return found
+    return None
+
+
+def _transaction(envelope: Any, code: int) -> FoundTransaction:
+    payload = _parse(common_pb2.Payload, envelope.payload)
     header = _parse(common_pb2.ChannelHeader, payload.header.channel_header)
     arguments: list[bytes] = []
     chaincode = ""
@@ -229,22 +246,11 @@ def read_processed_transaction(data: bytes) -> FoundTransaction:
         arguments = list(specification.input.args)
     return FoundTransaction(
         transaction_id=header.tx_id,
-        code=_code_name(processed.validationCode),
+        code=_code_name(code),
         chaincode=chaincode,
         function=arguments[0].decode(errors="replace") if arguments else "",
         arguments=tuple(arguments[1:]),
     )
-
-
-def read_block_codes(data: bytes) -> dict[str, str]:
-    """Read qscc's answer to GetBlockByTxID: the validation code's name by transaction id. Raises Unreadable."""
-    block = _parse(common_pb2.Block, data)
-    codes = block.metadata.metadata[common_pb2.TRANSACTIONS_FILTER]
-    found = []
-    for index, envelope in enumerate(block.data.data):
-        payload = _parse(common_pb2.Payload, _parse(common_pb2.Envelope, envelope).payload)
-        found.append((_parse(common_pb2.ChannelHeader, payload.header.channel_header).tx_id, codes[index]))
-    return _codes(found)
 
 
 def _envelope(proposal: Proposal, payload: bytes, endorsements: Sequence[Any]) -> bytes:
