@@ -4,9 +4,17 @@ import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 from shared import errors
 from shared.ledger.client import FabricLedger
 from shared.ledger.interface import Call, Committed, Submit
@@ -14,6 +22,15 @@ from shared.ledger.interface import Call, Committed, Submit
 from tests.unit.fabric_fixtures import TIMING, Donor, Fabric, client_identity, fabric, fabric_of_module
 
 __all__ = ["fabric", "fabric_of_module"]
+
+ENCRYPTED_KEY = (
+    ec.generate_private_key(ec.SECP256R1())
+    .private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
+    .decode()
+)
+OTHER_KEY = (
+    ed25519.Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+)
 
 
 def test_success_is_the_ledgers_verdict(fabric: Fabric) -> None:
@@ -219,6 +236,17 @@ def test_an_identity_that_the_channel_does_not_accept(fabric: Fabric) -> None:
         fabric.submit(fabric.ledger(), Donor().request(), identity=stranger)
     with pytest.raises(errors.OutcomeUnknown):
         fabric.submit(fabric.ledger(), Donor().request(first=False), identity=stranger)
+
+
+@pytest.mark.parametrize("key", ["", "no PEM", OTHER_KEY, ENCRYPTED_KEY])
+def test_a_private_key_that_fabric_cannot_use(fabric: Fabric, key: str) -> None:
+    ledger, unusable = fabric.ledger(), replace(fabric.identity, private_key=key)
+    with pytest.raises(errors.EndorsementFailed):
+        fabric.submit(ledger, Donor().request(), identity=unusable)
+    with pytest.raises(errors.OutcomeUnknown):
+        fabric.submit(ledger, Donor().request(first=False), identity=unusable)
+    with pytest.raises(errors.EndorsementFailed):
+        ledger.evaluate(unusable, Donor().request().call, deadline=time.monotonic() + 1)
 
 
 def test_too_little_time_orders_nothing(fabric: Fabric) -> None:

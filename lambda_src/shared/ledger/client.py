@@ -26,6 +26,8 @@ _Events = queue.SimpleQueue[str | Taken | None]
 _RETIRED = "offchain-stack:retired"
 """The function that a transaction names which only uses up its id. No chaincode runs it."""
 
+_UNUSABLE = "The ledger does not accept this deployment's identity. Tell the operator."
+
 _CONFLICTS = {"MVCC_READ_CONFLICT", "PHANTOM_READ_CONFLICT"}
 
 
@@ -49,6 +51,10 @@ class FabricLedger:
 
     def evaluate(self, identity: Identity, call: Call, *, deadline: float) -> bytes:
         """See `Ledger.evaluate`."""
+        try:
+            messages.signer(identity)
+        except ValueError as error:
+            raise errors.EndorsementFailed(_UNUSABLE) from error
         denied = False
         for peer, share in self._in_turn(self._by_readiness(), deadline):
             try:
@@ -65,7 +71,7 @@ class FabricLedger:
                 raise errors.ChaincodeRejected("The chaincode refused the query. Check the function's arguments.")
             logger.warning("A peer could not run the chaincode", extra=reason)
         if denied:
-            raise errors.EndorsementFailed("The ledger does not accept this deployment's identity. Tell the operator.")
+            raise errors.EndorsementFailed(_UNUSABLE)
         raise errors.LedgerUnavailable("No peer of the ledger answered. Try again later.")
 
     def find(self, identity: Identity, transaction_id: str, *, deadline: float) -> FoundTransaction | None:
@@ -205,6 +211,10 @@ class _Submission:
         self._current = [*self._ids, *self._earlier][0]
 
     def run(self) -> Committed:
+        try:
+            messages.signer(self._identity)
+        except ValueError as error:
+            raise self._not_ordered(errors.EndorsementFailed, _UNUSABLE) from error
         if not self._request.first_attempt:
             committed = self._find_earlier()
             if committed:
@@ -334,9 +344,7 @@ class _Submission:
         if refused and readable:
             raise self._not_ordered(errors.ChaincodeRejected, "The chaincode refused the request. Check its fields.")
         if endorsements.denied and not refused:
-            raise self._not_ordered(
-                errors.EndorsementFailed, "The ledger does not accept this deployment's identity. Tell the operator."
-            )
+            raise self._not_ordered(errors.EndorsementFailed, _UNUSABLE)
         raise self._not_ordered(errors.LedgerUnavailable, "The ledger's peers could not answer. Try again later.")
 
     def _order(self, envelope: bytes, events: _Events) -> FoundTransaction:

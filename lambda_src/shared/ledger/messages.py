@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -64,7 +65,10 @@ class Signer:
     """Signs as one identity. Raises ValueError where the key is not a PEM key on a curve that Fabric knows."""
 
     def __init__(self, identity: Identity) -> None:
-        key = load_pem_private_key(identity.private_key.encode(), password=None)
+        try:
+            key = load_pem_private_key(identity.private_key.encode(), password=None)
+        except (TypeError, UnsupportedAlgorithm) as error:  # encrypted, or of an unknown kind
+            raise ValueError(str(error)) from error
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise ValueError("the private key of a Fabric identity must be an elliptic curve key")
         self.creator = serialized_creator(identity.msp_id, identity.certificate)
