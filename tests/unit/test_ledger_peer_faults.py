@@ -112,6 +112,14 @@ def test_peers_restart_between_two_calls(fabric: Fabric, fault: str) -> None:
     fabric.committed_once(donor, fabric.submit(ledger, donor.request()))
 
 
+def test_both_peers_are_unavailable_once(fabric: Fabric) -> None:
+    """So shows a connection that was lost unnoticed."""
+    ledger, donor = fabric.warm(), Donor()
+    for node in (0, 1):
+        fabric.emulation.faults.place("before-endorsement", "refuse", node=node)
+    fabric.committed_once(donor, fabric.submit(ledger, donor.request()))
+
+
 def test_chaincode_down(fabric: Fabric) -> None:
     ledger, donor = fabric.warm(), Donor()
     fabric.emulation.chaincode_down(True)

@@ -28,11 +28,13 @@ from .interface import Call, FoundTransaction
 
 # hfc's generated modules are older than protobuf's C implementation accepts.
 os.environ["PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"] = "python"
+# hfc.util.crypto imports these two for an encryption that Fabric's protocol does not use. Bundles leave them out: hkdf
+# has no wheel, and loading Cryptodome takes longer than the rest of hfc.
 if importlib.util.find_spec("hkdf") is None:
-    # hfc.util.crypto imports it for an encryption that Fabric's protocol does not use. PyPI has it only as source, so
-    # that a bundle made of wheels lacks it.
-    sys.modules["hkdf"] = types.ModuleType("hkdf")
-    sys.modules["hkdf"].Hkdf = None  # type: ignore[attr-defined]
+    sys.modules["hkdf"] = types.SimpleNamespace(Hkdf=None)  # type: ignore[assignment]
+if importlib.util.find_spec("Cryptodome") is None:
+    sys.modules["Cryptodome"] = types.SimpleNamespace(Random=None)  # type: ignore[assignment]
+    sys.modules["Cryptodome.Cipher"] = types.SimpleNamespace(AES=None)  # type: ignore[assignment]
 
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
