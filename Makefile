@@ -4,13 +4,16 @@ BIN := .venv/bin
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint synth lock clean
+.PHONY: demo test bench lint synth lock clean
 
 demo: .venv/installed ## run the whole flow on this machine and show it
 	$(BIN)/python -m sandbox demo
 
 test: .venv/installed ## run all tests
 	$(BIN)/pytest
+
+bench: .venv/installed ## measure the ledger client on the Fabric network that OFFCHAIN_FABRIC_PROFILE and _MSP name; ARGS=--help
+	$(BIN)/python -m bench $(ARGS)
 
 lint: .venv/installed ## style, format and types
 	$(BIN)/ruff check .
@@ -29,7 +32,7 @@ lock: .venv/installed ## resolve the locks again after a change in pyproject.tom
 			--no-header lambda_src/$$function/requirements.in -o lambda_src/$$function/requirements.txt; done
 
 clean: ## remove what the other targets made
-	rm -rf .venv node_modules cdk.out .sandbox
+	rm -rf .venv node_modules cdk.out .sandbox bench/results bench/fabric-network/node_modules
 
 # hfc's own requirements are dead (see pyproject.toml), so the lock is complete and nothing else is resolved: --no-deps.
 .venv/installed: requirements.txt
