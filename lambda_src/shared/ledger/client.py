@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from .. import errors, submission
-from ..identities import Identity
+from ..identity import Identity
 from ..observability import logger
 from . import messages
 from .commit_listener import CommitListener
@@ -362,9 +362,10 @@ class _Submission:
                 next_offer = None
                 self._ledger._orderers.offer(envelope, self._deadline, events.put)
             if now >= next_poll:
+                stream = self._ledger._listener.stream
                 found = self._find_or_none(self._current, limit=timing.poll * 2)
                 if found:
-                    self._missed_event(events)
+                    self._missed_event(events, stream)
                     return found
                 next_poll = time.monotonic() + timing.poll
             wake = min(self._deadline, next_poll, next_poll if next_offer is None else next_offer)
@@ -388,7 +389,7 @@ class _Submission:
                 raise self._not_ordered(errors.LedgerUnavailable, "No orderer took the request. Try again later.")
         raise self._unknown()
 
-    def _missed_event(self, events: _Events) -> None:
+    def _missed_event(self, events: _Events, stream: object) -> None:
         """The ledger has the verdict: unless the event comes at once too, the stream is not what it seems."""
         until = time.monotonic() + min(0.2, self._left())
         while time.monotonic() < until:
@@ -397,7 +398,7 @@ class _Submission:
                     return
             except queue.Empty:
                 break
-        self._ledger._listener.suspect()
+        self._ledger._listener.suspect(stream)
 
     def _settle(self, found: FoundTransaction, result: bytes = b"") -> Committed | str:
         """What a transaction on the ledger means for this submission: success, or the code that makes it invalid."""
@@ -427,9 +428,8 @@ class _Submission:
         return None
 
     def _find_or_none(self, transaction_id: str, limit: float | None = None) -> FoundTransaction | None:
-        deadline = self._deadline if limit is None else min(self._deadline, time.monotonic() + limit)
         try:
-            return self._ledger.find(self._identity, transaction_id, deadline=deadline)
+            return self._ledger.find(self._identity, transaction_id, deadline=self._until(limit))
         except errors.LedgerUnavailable:
             return None
 
@@ -443,12 +443,12 @@ class _Submission:
         raise self._unknown()
 
     def _read_while_silent(self) -> None:
-        outcome, _ = self._read_record(self._ledger._by_readiness())
+        outcome, _ = self._read_record(self._ledger._by_readiness(), limit=self._timing.silence)
         if outcome:
             raise _Found(outcome)
 
-    def _read_record(self, peers: Iterable[Connection]) -> tuple[Committed | None, bool]:
-        """Read the record of a create call at each of `peers` until one has it.
+    def _read_record(self, peers: Iterable[Connection], limit: float | None = None) -> tuple[Committed | None, bool]:
+        """Read the record of a create call at each of `peers` until one has it, for `limit` seconds at most.
 
         Returns success where it is this submission's, and whether a peer could say that there is none. Raises
         RecordAlreadyExists where it is another's: even if an earlier attempt of this submission is still to be
@@ -457,19 +457,30 @@ class _Submission:
         record = self._request.created_record
         if record is None:
             return None, True
-        reading = self._ledger._read(self._identity, record, peers, self._deadline)
+        reading = self._ledger._read(self._identity, record, peers, self._until(limit))
+        if reading is _Reading.OURS:
+            committed = self._committed_earlier()
+            if committed is None:
+                logger.warning("The record is this submission's, but none of its known transactions is on the ledger")
+            return committed or Committed(transaction_id=""), True
         if reading is _Reading.ANOTHERS:
-            raise record.already_exists("The ledger already holds a record under this name. Choose another.")
-        return (self._committed_earlier() if reading is _Reading.OURS else None), reading is not _Reading.UNREADABLE
+            # It may have replaced what an earlier attempt wrote, if the chaincode has a function for that.
+            committed = None if self._request.first_attempt else self._committed_earlier()
+            if committed is None:
+                raise record.already_exists("The ledger already holds a record under this name. Choose another.")
+            return committed, True
+        return None, reading is _Reading.ABSENT
 
-    def _committed_earlier(self) -> Committed:
-        """The record is this submission's: the id of the transaction that wrote it."""
+    def _committed_earlier(self) -> Committed | None:
+        """This submission's transaction that the ledger has as VALID, whichever attempt ordered it."""
         for transaction_id in (*self._ids, *self._earlier):
             found = self._find_or_none(transaction_id)
             if found and found.code == "VALID" and self._is_ours(found):
                 return Committed(transaction_id=transaction_id)
-        logger.warning("The record is this submission's, but none of its known transactions is on the ledger")
-        return Committed(transaction_id="")
+        return None
+
+    def _until(self, limit: float | None) -> float:
+        return self._deadline if limit is None else min(self._deadline, time.monotonic() + limit)
 
     def _left(self) -> float:
         return self._deadline - time.monotonic()

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from ..identities import Identity
+from ..identity import Identity
 from ..observability import logger
 from . import messages
 from .network import Timing
@@ -74,10 +74,17 @@ class CommitListener:
                 self._state.wait(min(deadline - now, max(0.01, self._timing.connect - silent)))
             return True
 
-    def suspect(self) -> None:
-        """Make the stream anew at the next peer: the ledger had a verdict of which this one did not tell."""
+    @property
+    def stream(self) -> object:
+        """What `suspect` takes: the stream of this moment."""
+        return self._call
+
+    def suspect(self, stream: object) -> None:
+        """Make `stream` anew at the next peer, unless that was done meanwhile: the ledger had a verdict of which it did
+        not tell."""
         with self._state:
-            self._abandon()
+            if self._call is stream:
+                self._abandon()
 
     def close(self) -> None:
         """End the stream and its thread."""

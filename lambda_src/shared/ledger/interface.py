@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from .. import errors
-from ..identities import Identity
+from ..identity import Identity
 
 
 @dataclass(frozen=True, kw_only=True)

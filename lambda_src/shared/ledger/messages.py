@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from ..identities import Identity
+from ..identity import Identity
 from ..submission import creator as serialized_creator
 from ..submission import transaction_id as compute_transaction_id
 from .interface import Call, FoundTransaction
