@@ -330,3 +330,14 @@ def test_an_id_that_is_invalid_and_then_valid_in_one_block_is_committed(fabric: 
     assert committed == Committed(transaction_id=own)
     assert (found.transaction_id, found.code, found.function) == (own, "VALID", "createDonor")
     assert fabric.submit(ledger, donor.request(first=False)) == committed
+
+
+def test_an_earlier_identitys_transaction_counts_without_a_record(fabric: Fabric) -> None:
+    """Where no record can tell, only the ids of earlier attempts keep a call from being carried out twice."""
+    ledger, donor = fabric.warm(), Donor()
+    request = donor.request(call=Call(function="queryAllDonors", arguments=("{}",)), created_record=None)
+    first = fabric.submit(ledger, request)
+    renewed = client_identity(fabric.emulation, "lambdaUser-renewed")
+    again = replace(request, first_attempt=False, earlier_transaction_ids=[first.transaction_id])
+    assert fabric.submit(ledger, again, identity=renewed).transaction_id == first.transaction_id
+    assert fabric.codes(donor.ids(renewed)[0]) == []
