@@ -4,21 +4,12 @@ import functools
 import json
 import os
 import threading
-from dataclasses import dataclass, field
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from . import aws, errors
-
-
-@dataclass(frozen=True, kw_only=True)
-class Identity:
-    """An X.509 identity: `certificate` and `private_key` are PEM texts."""
-
-    msp_id: str
-    certificate: str
-    private_key: str = field(repr=False)
+from .identity import Identity as Identity
 
 
 class Identities:
