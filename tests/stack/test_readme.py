@@ -1,0 +1,35 @@
+"""The README's tables say what the code says."""
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+from offchain_stack.api import answers
+from offchain_stack.record_type import DONOR
+from offchain_stack.settings import Settings
+
+README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+
+
+def rows(heading: str) -> list[list[str]]:
+    section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[1:]]
+
+
+def test_settings() -> None:
+    expected = []
+    for field in dataclasses.fields(Settings):
+        setting = field.metadata["setting"]
+        first, *rest = field.name.split("_")
+        name = first + "".join(part.capitalize() for part in rest)
+        default = {dataclasses.MISSING: "required", None: "none"}.get(field.default, f"`{field.default}`")
+        expected.append([f"`{name}`", default, f"{setting.doc}, such as `{json.dumps(setting.example)}`"])
+    assert rows("Settings") == expected
+
+
+def test_errors() -> None:
+    documented = {(int(status), error) for status, error, *_ in rows("The API") if re.fullmatch(r"\d+", status)}
+    known = {(answer.status, answer.error) for answer in answers(DONOR).values()}
+    assert documented == known | {(500, "InternalError")}
