@@ -9,7 +9,7 @@ from .report import COLD, THROUGHPUT, WARM, Measure, Spread, spread
 _COLOURS = {"offchain-stack": "#2563eb", "raw": "#94a3b8", "fabric-network": "#f59e0b"}
 _HEIGHT, _TOP, _BASE = 300, 70, 250
 _PANELS: tuple[tuple[str, str, Sequence[tuple[str, Measure]]], ...] = (
-    ("Cold: process start to first commit (ms)", "less is better", (("", COLD),)),
+    ("Cold: start to first commit (ms)", "less is better", (("a new process", COLD),)),
     ("Warm: submit and wait (ms)", "less is better", (("one at a time", WARM),)),
     (
         "Throughput (tx/s)",

@@ -5,7 +5,7 @@ import os
 import time
 from typing import Any
 
-from shared.identities import Identity
+from shared.identity import Identity
 from shared.ledger.client import FabricLedger
 from shared.ledger.interface import Call, CreatedRecord, Submit
 from shared.ledger.network import Endpoint, Network
