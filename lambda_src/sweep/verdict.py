@@ -4,7 +4,7 @@ import enum
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shared import submission
 from shared.errors import LedgerUnavailable, OffchainError, OutcomeUnknown
@@ -45,6 +45,8 @@ class Judge:
     identities: Identities
     record_type: RecordType
     retire: bool
+    _used_up: set[str] = field(default_factory=set, init=False)
+    """Ids that this judge used up. Every execution that it judges had ended before, and so did not go on from there."""
 
     def judge(self, stored: StoredSubmission, *, old: bool, deadline: float) -> Verdict:
         """The verdict on one object, by `deadline` (a `time.monotonic()` value).
@@ -98,9 +100,13 @@ class Judge:
         for transaction_id, nonce in retirable.items():
             if time.monotonic() >= deadline:
                 return False
-            # A nonce is used only after the one before it is used up, so that none follows the first unused one.
+            # A nonce is used only after the one before it is used up, so that none follows the first unused one. The
+            # others are spared: a later retry of the submission needs them.
+            if transaction_id in self._used_up:
+                return True
             if self.ledger.find(identity, transaction_id, deadline=deadline) is None:
                 if self.retire:
                     self.ledger.retire(identity, nonce, stored.key, deadline=deadline)
+                    self._used_up.add(transaction_id)
                 return True
         return True
