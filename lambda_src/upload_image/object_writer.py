@@ -102,6 +102,14 @@ class ObjectWriter:
                 break
         raise _unavailable() from failure
 
+    def planned(self, key: str) -> tuple[str, ...]:
+        """The transaction ids of the newest version under `key`, hex; empty where nothing lies there.
+
+        Raises StorageUnavailable where S3 does not say.
+        """
+        found = self._head(key)
+        return _transaction_ids(found["Metadata"]) if found is not None else ()
+
     def _put(self, key: str, content: Content, execution: Execution, met: dict[str, str] | None) -> StoredObject:
         """Write, only if nothing is there unless another execution's version was `met` (its metadata)."""
         earlier = () if met is None else _transaction_ids(met)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from shared.errors import LedgerUnavailable, OutcomeUnknown
 from shared.identities import Identities
 from shared.observability import logger
 from shared.record_type import RecordType
@@ -34,15 +35,14 @@ class Uploader:
         other executions planned, where it differs), `fabricUsername`, `chaincodeFunction`, `record` (fields as sent).
 
         Raises before anything is written: InvalidRequest, Forbidden, the record type's invalid-data and data-too-large
-        errors (InvalidImage, ImageTooLarge), LedgerUnavailable (certificate unreadable). Raises StorageUnavailable
-        where S3 did not confirm the write.
+        errors (InvalidImage, ImageTooLarge), LedgerUnavailable (certificate unreadable), OutcomeUnknown (the same, and
+        an earlier execution of the submission has left an object). Raises StorageUnavailable where S3 did not confirm
+        the write.
         """
         asked = request.parse(event, self.record_type, self.chaincode_functions)
         username = asked.fabric_username or self.identities.default_user
         data, declared_type = encoded_data.decode(asked.data, self.record_type)
         media_type = content_type.determine(data, declared_type, self.record_type)
-        signer = creator(self.identities.msp_id, self.identities.certificate(username))
-
         content = Content(data=data, content_type=media_type.name)
         submission = Submission.of(
             record_type=self.record_type.name,
@@ -56,6 +56,7 @@ class Uploader:
         logger.append_keys(submission_id=submission.submission_id, request_id=asked.request_id)
         identifier = asked.record[self.record_type.identifying_field]
         key = f"{self.record_type.key_prefix}{identifier}/{submission.submission_id}.{media_type.extension}"
+        signer = creator(self.identities.msp_id, self._certificate(username, key))
         stored = self.writer.write(
             key=key,
             content=content,
@@ -85,3 +86,18 @@ class Uploader:
             "chaincodeFunction": asked.chaincode_function,
             "record": asked.record,
         }
+
+    def _certificate(self, username: str, key: str) -> str:
+        """The user's certificate. Where it cannot be read, nothing was ordered only if the submission has no object yet;
+        otherwise its verdict is open."""
+        try:
+            return self.identities.certificate(username)
+        except LedgerUnavailable as error:
+            transaction_ids = self.writer.planned(key)
+            if not transaction_ids:
+                raise
+            raise OutcomeUnknown(
+                "An earlier request with this Idempotency-Key may have succeeded, but the ledger cannot be asked now. "
+                "Send the request again with the same key.",
+                transaction_id=transaction_ids[0],
+            ) from error
