@@ -14,10 +14,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self, TypeVar, get_args
 from uuid import uuid4
 
 from world import png
@@ -29,6 +29,7 @@ from sandbox.fabric.peer import Peer
 from sandbox.lambda_runner import Answer, Invocation, ServiceError
 from sandbox.runtime import Sandbox
 
+T = TypeVar("T")
 PREFIX = "ngo-donor-images/"
 FABRIC_TIMING = {
     "connect": 0.5,
@@ -244,10 +245,10 @@ class Deployment:
             assert time.monotonic() < until, "a peer does not catch up"
             time.sleep(0.01)
 
-    def send(self, submission: Submission) -> Sent:
-        """Send the request and wait for the answer."""
+    def send(self, submission: Submission, *, patience: float | None = None) -> Sent:
+        """Send the request and wait for the answer; with `patience`, so many seconds before the client leaves."""
         since, began = self.ledger.height, time.monotonic()
-        client = http.client.HTTPConnection(self.sandbox.api_url.removeprefix("http://"), timeout=60)
+        client = http.client.HTTPConnection(self.sandbox.api_url.removeprefix("http://"), timeout=patience or 60)
         status, body = None, {}
         try:
             client.connect()
@@ -261,8 +262,9 @@ class Deployment:
             status = response.status
         except (OSError, http.client.HTTPException, ValueError, AttributeError):
             with self._lock:
-                if client in self._clients:  # it did not leave
-                    raise
+                left = client not in self._clients or patience is not None
+            if not left:
+                raise
         finally:
             with self._lock:
                 self._clients.discard(client)
@@ -276,6 +278,11 @@ class Deployment:
             began=began,
             ended=time.monotonic(),
         )
+
+    def at_once(self, send: Callable[[T], Sent], requests: Sequence[T]) -> list[Sent]:
+        """Carry out all of `requests` at the same time."""
+        with ThreadPoolExecutor(max(1, len(requests))) as pool:
+            return list(pool.map(send, requests))
 
     def upload_only(self, submission: Submission) -> dict[str, Any]:
         """Write the object as an execution does that ends right after its first state."""
@@ -453,6 +460,8 @@ def check_answers(deployment: Deployment, answers: Iterable[Sent]) -> None:
         elif sent.status == 504 and not sent.body["message"].startswith(UNANSWERED):
             assert len(sent.body.get("transactionId", "")) == 64, f"an open verdict without its transaction: {sent}"
         elif sent.status in REFUSALS and block is not None:
+            if sent.status == 429 and block < sent.since:
+                continue  # a throttled request is not looked at, and says nothing of earlier ones
             assert block >= sent.since, f"false refusal of what was on the ledger before: {sent}"
             # Only another request of the same submission can have brought it there meanwhile, or since.
             others = [

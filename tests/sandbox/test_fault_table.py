@@ -228,7 +228,7 @@ def lasting(deployment: Deployment, row: Row) -> None:
 
 
 def in_the_sweep(deployment: Deployment, row: Row) -> None:
-    """The sweep meets the fault; it finds a donor's object that is not marked yet, and one that nothing was ordered for."""
+    """The sweep meets the fault, over a donor's object that is not marked yet and one that nothing was ordered for."""
     created, abandoned = Submission(), Submission()
     first = deployment.send(created)
     deployment.upload_only(abandoned)
@@ -340,3 +340,26 @@ def test_a_dry_run_of_the_sweep_changes_nothing(deployment: Deployment) -> None:
     assert (report["committed"], report["dead"]) == (1, 1)
     deployment.settle()
     assert (deployment.versions(), deployment.ledger.height) == (before, height)
+
+
+def test_a_retry_that_cannot_read_the_identity_does_not_deny_what_is_on_the_ledger(deployment: Deployment) -> None:
+    submission = Submission()
+    first = deployment.send(submission)
+    deployment.place(at("secretsmanager:*", "refuse", cold=True), times=None)
+    again = deployment.send(submission)
+    assert (again.status, again.body.get("transactionId")) == (504, first.body["transactionId"])
+    deployment.clear()
+    late = deployment.send(submission)
+    assert (late.status, late.body["transactionId"]) == (200, first.body["transactionId"])
+
+
+def test_a_key_is_good_for_a_retry_however_many_tries_the_sweep_has_taken_back(deployment: Deployment) -> None:
+    submission = Submission()
+    for _ in range(4):
+        deployment.upload_only(submission)
+    report = deployment.sweep()
+    assert report is not None
+    assert report["dead"] == 4
+    late = deployment.send(submission)
+    assert late.status == 200, str(late)
+    sweep(deployment, submission)
