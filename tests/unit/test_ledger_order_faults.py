@@ -1,5 +1,6 @@
 """What a submission becomes when orderers, answers and commit events fail, and when time runs out."""
 
+import os
 import queue
 import threading
 import time
@@ -9,14 +10,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hfc.protos.common import common_pb2
 from hfc.protos.orderer import ab_pb2
 from shared import errors
 from shared.ledger import client as client_module
+from shared.ledger import messages
 from shared.ledger.interface import Committed
 from shared.ledger.ordering import Orderers, Taken
-from shared.ledger.transport import Instant
+from shared.ledger.transport import Connection, Instant
 
-from tests.unit.fabric_fixtures import BATCH_TIMEOUT, TIMING, Donor, Fabric, fabric, fabric_of_module
+from tests.unit.fabric_fixtures import BATCH_TIMEOUT, TIMING, Donor, Fabric, fabric, fabric_of_module, network_of
 
 __all__ = ["fabric", "fabric_of_module"]
 
@@ -184,6 +187,46 @@ def test_the_commit_event_is_lost(fabric: Fabric, action: Any, times: int | None
 def test_a_block_that_the_peer_cannot_filter(fabric: Fabric) -> None:
     ledger, donor = fabric.warm(), Donor()
     fabric.emulation.faults.place("before-commit-event", 400, times=None, function="createDonor")
+    fabric.committed_once(donor, fabric.submit(ledger, donor.request()))
+
+
+def broadcast_junk(fabric: Fabric) -> None:
+    """Have a transaction ordered whose content cannot be read: Fabric puts it into a block, as invalid."""
+    call = Donor().request().call
+    proposal = messages.propose(fabric.identity, "mychannel", "ngo", call, os.urandom(24))
+    envelope = common_pb2.Envelope.FromString(messages.assemble_unendorsed(proposal))
+    payload = common_pb2.Payload.FromString(envelope.payload)
+    payload.data = b"\xff junk"
+    envelope.payload = payload.SerializeToString()
+    envelope.signature = messages.signer(fabric.identity).sign(envelope.payload)
+    network = network_of(fabric.emulation)
+    orderer = Connection(network.orderers[0], network.tls_roots, TIMING)
+    orderer.call(messages.BROADCAST, envelope.SerializeToString(), 1)
+
+
+def test_a_strangers_junk_in_the_same_block(fabric: Fabric) -> None:
+    """Fabric sends BAD_REQUEST in place of a block that it cannot filter, and goes on with the next one."""
+    ledger, donor = fabric.warm(), Donor()
+    opened = fabric.emulation.faults.place("deliver", lambda: None, times=None)
+    held = fabric.emulation.faults.place("before-broadcast", "hang", function="createDonor")
+    with ThreadPoolExecutor(1) as pool:
+        create = pool.submit(fabric.submit, ledger, donor.request())
+        assert held.reached.wait(2)
+        broadcast_junk(fabric)
+        held.release()
+        fabric.committed_once(donor, create.result())
+    donor = Donor()
+    fabric.committed_once(donor, fabric.submit(ledger, donor.request()))
+    assert opened.met == 0
+
+
+def test_a_strangers_junk_as_the_newest_block(fabric: Fabric) -> None:
+    """A new stream begins with a block that cannot be filtered, and is live all the same."""
+    height = fabric.emulation.height
+    broadcast_junk(fabric)
+    while any(peer.height <= height for peer in fabric.emulation.peers):
+        time.sleep(0.01)
+    ledger, donor = fabric.ledger(timing=replace(TIMING, connect=1.0)), Donor()
     fabric.committed_once(donor, fabric.submit(ledger, donor.request()))
 
 

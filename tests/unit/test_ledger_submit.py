@@ -341,3 +341,13 @@ def test_an_earlier_identitys_transaction_counts_without_a_record(fabric: Fabric
     again = replace(request, first_attempt=False, earlier_transaction_ids=[first.transaction_id])
     assert fabric.submit(ledger, again, identity=renewed).transaction_id == first.transaction_id
     assert fabric.codes(donor.ids(renewed)[0]) == []
+
+
+def test_used_up_ids_are_certain_only_where_no_other_identitys_can_exist(fabric: Fabric) -> None:
+    ledger, donor = fabric.warm(), Donor()
+    ledger.retire(fabric.identity, donor.nonces[0], "", deadline=time.monotonic() + 2)
+    request = donor.request(first=False, nonces=donor.nonces[:1])
+    with pytest.raises(errors.TransactionInvalid):
+        fabric.submit(ledger, request)
+    with pytest.raises(errors.OutcomeUnknown):
+        fabric.submit(ledger, replace(request, earlier_transaction_ids=["ab" * 32]))

@@ -355,7 +355,7 @@ class _Submission:
         began = time.monotonic()
         next_offer: float | None = began
         next_poll = began + timing.poll
-        maybe_taken = False
+        maybe_taken = unreadable = False
         while self._left() > 0:
             now = time.monotonic()
             if next_offer is not None and now >= next_offer:
@@ -365,7 +365,8 @@ class _Submission:
                 stream = self._ledger._listener.stream
                 found = self._find_or_none(self._current, limit=timing.poll * 2)
                 if found:
-                    self._missed_event(events, stream)
+                    if not unreadable:
+                        self._missed_event(events, stream)
                     return found
                 next_poll = time.monotonic() + timing.poll
             wake = min(self._deadline, next_poll, next_poll if next_offer is None else next_offer)
@@ -378,7 +379,7 @@ class _Submission:
                 # The event tells an id's fate, not whose content has it: another request may have used the same name.
                 return self._find_until_deadline(self._current)
             if event is None:
-                next_poll = now
+                next_poll, unreadable = now, True
             elif event is Taken.YES:
                 maybe_taken, next_offer = True, now + timing.offer_again
             elif event is Taken.MAYBE or maybe_taken:

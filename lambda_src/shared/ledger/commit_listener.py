@@ -10,6 +10,10 @@ from . import messages
 from .network import Timing
 from .transport import Connection, Instant, end, iterate
 
+_REFUSAL_ENDS_WITHIN = 0.2
+"""Seconds after a status in which the peer ends a stream that it refuses. One that is still open then is live, and the
+status stands for a block."""
+
 
 class CommitListener:
     """Reads filtered blocks from one peer at a time and tells who watches a transaction its validation code.
@@ -31,6 +35,7 @@ class CommitListener:
         self._call: object = None
         self._called = Instant()
         self._heard: Instant | None = None
+        self._doubtful: Instant | None = None
         self._number: int | None = None
         self._closed = False
 
@@ -67,11 +72,17 @@ class CommitListener:
                 now = time.monotonic()
                 if now >= deadline or self._closed:
                     return False
-                silent = self._called.seconds_ago()
-                if self._call is not None and silent >= self._timing.connect:
-                    self._abandon()
-                    silent = 0.0
-                self._state.wait(min(deadline - now, max(0.01, self._timing.connect - silent)))
+                if self._doubtful is not None:
+                    left = _REFUSAL_ENDS_WITHIN - self._doubtful.seconds_ago()
+                    if left <= 0:
+                        self._heard = Instant()
+                        break
+                else:
+                    left = self._timing.connect - self._called.seconds_ago()
+                    if self._call is not None and left <= 0:
+                        self._abandon()
+                        left = self._timing.connect
+                self._state.wait(min(deadline - now, max(0.01, left)))
             return True
 
     @property
@@ -95,7 +106,7 @@ class CommitListener:
 
     def _abandon(self) -> None:
         self._peers[self._peer].renew()
-        call, self._call, self._heard = self._call, None, None
+        call, self._call, self._heard, self._doubtful = self._call, None, None, None
         if call is not None:
             end(call)
 
@@ -117,7 +128,7 @@ class CommitListener:
             heard = self._read(call)
             with self._state:
                 if self._call is call:
-                    self._call = self._heard = None
+                    self._call = self._heard = self._doubtful = None
                 self._peer = (self._peer + 1) % len(self._peers)
                 failures = 0 if heard else failures + 1
                 # Nobody missed anything, or each peer lags behind the last block seen and would stay silent.
@@ -144,9 +155,15 @@ class CommitListener:
 
     def _tell_missed(self, call: object) -> None:
         with self._state:
-            if self._call is not call or self._number is None:
+            if self._call is not call:
                 return
-            self._number += 1
+            if self._heard is None:
+                self._doubtful = Instant()
+                self._state.notify_all()
+            else:
+                self._heard = Instant()
+            if self._number is not None:
+                self._number += 1
             told = [tell for watchers in self._watching.values() for tell in watchers]
         for tell in told:
             tell(None)
