@@ -88,8 +88,8 @@ class Uploader:
         }
 
     def _certificate(self, username: str, key: str) -> str:
-        """The user's certificate. Where it cannot be read, nothing was ordered only if the submission has no object yet;
-        otherwise its verdict is open."""
+        """The user's certificate. Where it cannot be read, it is certain that nothing was ordered only for a submission
+        that has no object yet."""
         try:
             return self.identities.certificate(username)
         except LedgerUnavailable as error:

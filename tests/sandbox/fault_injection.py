@@ -30,6 +30,8 @@ from sandbox.lambda_runner import Answer, Invocation, ServiceError
 from sandbox.runtime import Sandbox
 
 T = TypeVar("T")
+MINIMUM_AGE = 4
+"""Seconds after which the sweep of a deployment that is not hurried looks at a version: longer than a request takes."""
 PREFIX = "ngo-donor-images/"
 FABRIC_TIMING = {
     "connect": 0.5,
@@ -146,12 +148,14 @@ class Placed:
 class Deployment:
     """A sandbox of this repository's stack on an emulation with two peers and two orderers, from `with` to its end.
 
-    One test at a time uses it, with as many threads as it likes.
+    One test at a time uses it, with as many threads as it likes. `hurried`: all time limits are short, and the sweep
+    looks at versions of any age, so that it must not run beside a request; otherwise the limits are the product's and
+    the sweep looks at what is MINIMUM_AGE old.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, hurried: bool = True) -> None:
         self.ledger = FabricEmulation(peers=2, orderers=2, batch_timeout=0.02, execute_timeout=1.0, election_time=0.1)
-        self.sandbox = Sandbox(ledger=self.ledger, adapt=_hurried)
+        self.sandbox = Sandbox(ledger=self.ledger, adapt=_hurried if hurried else _with_age)
         self._lock = threading.Lock()
         self._at_work: dict[str, set[int]] = {}
         self._clients: set[http.client.HTTPConnection] = set()
@@ -313,6 +317,10 @@ class Deployment:
             return None
         finally:
             self._sweeping = False
+
+    def wait_until_old(self) -> None:
+        """Wait until the sweep looks at everything that is in the bucket now."""
+        time.sleep(MINIMUM_AGE + 0.1)
 
     @contextlib.contextmanager
     def sweeping(self) -> Iterator[None]:
@@ -490,6 +498,15 @@ def check_promise(deployment: Deployment, names: Iterable[str], *, swept: bool) 
     if swept:
         left = [each for each in versions if each.key not in named]
         assert not left, f"objects that the ledger does not name remain after the sweep: {left}"
+
+
+def _with_age(assembly: Assembly) -> Assembly:
+    functions = dict(assembly.functions)
+    for arn, function in functions.items():
+        if function.handler == HANDLERS["sweep"]:
+            environment = {**function.environment, "MINIMUM_AGE_SECONDS": str(MINIMUM_AGE)}
+            functions[arn] = replace(function, environment=environment)
+    return replace(assembly, functions=functions)
 
 
 def _hurried(assembly: Assembly) -> Assembly:

@@ -1,7 +1,7 @@
 """Random schedules of faults, concurrent clients, retries and sweeps: the promise holds at the end of every one.
 
-OFFCHAIN_SCHEDULES says how many, OFFCHAIN_SEED with which seed the first one is made (the second with the next), so that
-the line printed for a failure repeats just its plan. The same plan can go differently: threads and time are not planned.
+OFFCHAIN_SCHEDULES says how many, OFFCHAIN_SEED with which seed the first one is made, the second one with the next: the
+line that is printed for a failure repeats just its plan. It can go differently then, for time is not planned.
 """
 
 import os
