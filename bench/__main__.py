@@ -64,8 +64,8 @@ def _run(target: network.Target, options: argparse.Namespace) -> None:
         + (f"; {options.note}" if options.note else ""),
         *machine.describe(),
         f"fabric-network left out: {left_out}" if left_out else machine.describe_node(),
-        f"{plan.rounds} rounds, the clients in turn; {plan.seconds:g} s each at 1, 4 and 16 at a time, {plan.cold} "
-        f"cold processes; load average at the rounds' beginnings {min(loads):.1f} to {max(loads):.1f}",
+        f"rounds: {plan.rounds}, the clients in turn; in each, {plan.seconds:g} s at 1, 4 and 16 at a time; cold "
+        f"processes: {plan.cold}; load average at the rounds' beginnings {min(loads):.1f} to {max(loads):.1f}",
     ]
     text = _document(rounds, facts, emulated=target.emulated)
     options.output.mkdir(parents=True, exist_ok=True)
