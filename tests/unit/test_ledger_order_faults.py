@@ -16,6 +16,7 @@ from shared import errors
 from shared.ledger import client as client_module
 from shared.ledger import messages
 from shared.ledger.interface import Committed
+from shared.ledger.network import Timing
 from shared.ledger.ordering import Orderers, Taken
 from shared.ledger.transport import Connection, Instant
 
@@ -249,11 +250,11 @@ def test_nothing_is_ordered_without_a_live_stream(fabric: Fabric, action: Any) -
 
 
 def test_many_wait_while_the_stream_breaks(fabric: Fabric) -> None:
-    ledger = fabric.warm(timing=replace(TIMING, connect=1.0))
+    ledger = fabric.warm(timing=Timing())
     donors = [Donor() for _ in range(64)]
     fabric.emulation.faults.place("before-commit-event", "reset", times=4)
     with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(lambda donor: fabric.submit(ledger, donor.request(), within=8), donors))
+        answers = list(pool.map(lambda donor: fabric.submit(ledger, donor.request(), within=20), donors))
     for donor, answer in zip(donors, answers, strict=True):
         fabric.committed_once(donor, answer)
 
