@@ -178,7 +178,7 @@ def test_the_answer_leaves_time_before_the_api_gives_up(deployment: Deployment) 
     began = time.monotonic()
     with pytest.raises(errors.OutcomeUnknown):
         handler(deployment.event(Donor(), executionStartTime=started.isoformat()), Context(remaining=30))
-    assert time.monotonic() - began < 0.9
+    assert time.monotonic() - began < 1.4
 
 
 @pytest.mark.parametrize(

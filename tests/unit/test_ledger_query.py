@@ -61,7 +61,7 @@ def test_no_peer_answers_a_query(fabric: Fabric) -> None:
         ledger.evaluate(fabric.identity, query(Donor()), deadline=time.monotonic() + 0.3)
     with pytest.raises(errors.LedgerUnavailable):
         ledger.find(fabric.identity, "ab" * 32, deadline=time.monotonic() + 0.3)
-    assert time.monotonic() - began < 0.8
+    assert time.monotonic() - began < 1.2
 
 
 def test_a_stranger_may_not_query(fabric: Fabric) -> None:
