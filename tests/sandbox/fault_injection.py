@@ -53,7 +53,7 @@ HANDLERS = {
     "invoke": "invoke_chaincode.handler.handler",
     "sweep": "sweep.handler.handler",
 }
-_TIMEOUTS = {"upload": 2.0, "invoke": 3.0}
+_TIMEOUTS = {"upload": 3.0, "invoke": 3.5}
 _STEPS = get_args(Step)
 _NODES = ("peer0", "peers", "orderer0", "orderers")
 UNANSWERED = "No verdict in time"

@@ -363,3 +363,12 @@ def test_a_key_is_good_for_a_retry_however_many_tries_the_sweep_has_taken_back(d
     late = deployment.send(submission)
     assert late.status == 200, str(late)
     sweep(deployment, submission)
+
+
+def test_a_retry_is_answered_from_the_ledger_while_nothing_can_be_endorsed_or_ordered(deployment: Deployment) -> None:
+    submission = Submission()
+    first = deployment.send(submission)
+    deployment.place(at("before-endorsement", "refuse"), times=None)
+    deployment.place(at("orderers", "kill"), times=None)
+    again = deployment.send(submission)
+    assert (again.status, again.body) == (200, first.body)
