@@ -27,7 +27,7 @@ lock: .venv/installed ## resolve the locks again after a change in pyproject.tom
 	$(BIN)/pip install --quiet uv==0.13.9
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		--group functions --group sandbox --group test --group deploy -o requirements.txt
-	for function in upload_image invoke_chaincode; do \
+	for function in upload_image invoke_chaincode sweep; do \
 		$(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.13 --python-platform x86_64-manylinux_2_28 \
 			--no-header lambda_src/$$function/requirements.in -o lambda_src/$$function/requirements.txt; done
 
