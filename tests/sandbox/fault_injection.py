@@ -55,7 +55,7 @@ HANDLERS = {
 }
 _TIMEOUTS = {"upload": 3.0, "invoke": 3.5}
 _STEPS = get_args(Step)
-_NODES = ("peer0", "peers", "orderer0", "orderers")
+NODES = ("peer0", "peers", "orderer0", "orderers")
 UNANSWERED = "No verdict in time"
 """The API's own words where Step Functions gave no answer, and so no transaction id."""
 
@@ -82,7 +82,7 @@ class Fault:
     cold: bool = False
 
     def __str__(self) -> str:
-        when = "" if self.where in (*_STEPS, *_NODES, "shim") else f" {self.when}"
+        when = "" if self.where in (*_STEPS, *NODES, "shim") else f" {self.when}"
         node = "" if self.node is None else f" at {self.node}"
         return f"{self.what}{when} {self.where}{node}{' cold' if self.cold else ''}"
 
@@ -189,7 +189,7 @@ class Deployment:
             for peer in self.ledger.peers:
                 peer.shim = str(fault.what)  # type: ignore[assignment]
             return Placed(lambda: 1)
-        if fault.where in _NODES:
+        if fault.where in NODES:
             kind = self.ledger.peers if fault.where.startswith("peer") else self.ledger.orderers
             for node in kind if fault.where.endswith("s") else kind[:1]:
                 getattr(node, str(fault.what))()
