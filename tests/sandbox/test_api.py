@@ -318,6 +318,7 @@ def test_a_workflow_over_the_integrations_time_is_an_unknown_outcome(assembly: A
     assert (status, answer["error"]) == (504, "OutcomeUnknown")
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_workflow_that_breaks_is_an_unknown_outcome(api: Api, step_functions: StepFunctions) -> None:
     step_functions.answer = KeyError("secret")
     status, answer, _ = send(api, {"chaincodeFunctionArgs": GOOD})
