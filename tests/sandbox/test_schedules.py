@@ -18,6 +18,13 @@ SCHEDULES = int(os.environ.get("OFFCHAIN_SCHEDULES", "16"))
 SEED = int(os.environ.get("OFFCHAIN_SEED", str(time.time_ns() % 10**9)))
 DEPLOYMENTS = min(4, SCHEDULES)
 FAULTS = [row.fault for row in ROWS if row.fault.what != "leave"]
+PERILOUS = [
+    fault
+    for fault in FAULTS
+    if fault.what in ("kill", "refuse", "reset", "hang")
+    and (fault.where in ("after-broadcast", "before-broadcast", "before-commit-event", "query", "invoke"))
+]
+"""Between the broadcast and the answer: what may have been ordered is then not known."""
 SWEEP_FAULTS = [row.fault for row in SWEEP_ROWS]
 
 
@@ -59,7 +66,8 @@ def plan(seed: int) -> Plan:
     rounds = []
     for _ in range(chance.randint(1, 2)):
         faults = tuple(
-            (chance.choice(FAULTS), chance.choice([1, 1, 1, 2, 3, None])) for _ in range(chance.choice([0, 1, 1, 2, 3]))
+            (chance.choice(chance.choice([FAULTS, PERILOUS])), chance.choice([1, 1, 2, 2, 3, None]))
+            for _ in range(chance.choice([0, 1, 2, 2, 3]))
         )
         requests = tuple(
             Request(
