@@ -318,6 +318,17 @@ class Deployment:
         finally:
             self._sweeping = False
 
+    def rotate_certificate(self) -> None:
+        """Give every user of the deployment a new certificate and key; functions read them when they start."""
+        identity = self.ledger.enroll(f"rotated-{uuid4().hex[:8]}")
+        secrets = self.sandbox.client("secretsmanager")
+        for secret in secrets.list_secrets()["SecretList"]:
+            old = secrets.get_secret_value(SecretId=secret["Name"])["SecretString"]
+            new = identity.certificate_pem if "CERTIFICATE" in old else identity.private_key_pem
+            secrets.put_secret_value(SecretId=secret["Name"], SecretString=new)
+        for function in self.functions.values():
+            self.sandbox.lambda_runner.kill(function)
+
     def wait_until_old(self) -> None:
         """Wait until the sweep looks at everything that is in the bucket now."""
         time.sleep(MINIMUM_AGE + 0.1)

@@ -88,7 +88,8 @@ ROWS = [
     Row(fault=at("orderer0", "kill"), lasting=200),
     Row(fault=at("orderer0", "freeze"), lasting=200),
     Row(fault=at("orderers", "kill"), lasting=503),
-    Row(fault=at("orderers", "freeze"), lasting=504),
+    # Over a connection that is open the envelope may have gone out; where one has to be made, it has not.
+    Row(fault=at("orderers", "freeze"), lasting=(503, 504)),
     # The verdict. A stream that has to be opened anew tells nothing at all, and then nothing is ordered.
     Row(fault=at("before-commit-event", "hang"), once=200, lasting=(200, 503)),
     Row(fault=at("before-commit-event", "reset"), once=200, lasting=(200, 503)),
@@ -190,11 +191,11 @@ def begin(deployment: Deployment, row: Row) -> tuple[Submission, int]:
     return submission, 409 if row.taken else 200
 
 
-def sweep(deployment: Deployment, submission: Submission) -> None:
+def sweep(deployment: Deployment, *submissions: Submission) -> None:
     report = deployment.sweep()
     assert report is not None
     assert not report["open"], report
-    check_promise(deployment, [submission.name], swept=True)
+    check_promise(deployment, [submission.name for submission in submissions], swept=True)
 
 
 def once(deployment: Deployment, row: Row) -> None:
@@ -293,17 +294,19 @@ def test_after_any_fault_both_are_there_or_neither_or_the_verdict_is_open_and_se
     walked[request.node.nodeid].result()
 
 
-def late_envelope(deployment: Deployment) -> tuple[Submission, Sent]:
-    """Leave an envelope in an orderer that does not go on: the other one refuses, and the verdict is open."""
+def late_envelope(deployment: Deployment, *, and_die: bool = False) -> tuple[Submission, Sent]:
+    """Leave an envelope in an orderer that does not go on; the other one refuses from then on, as without a leader.
+    `and_die`: the function that ordered it dies before it has answered."""
     submission = Submission()
     deployment.place(at("before-broadcast", 503, node=1), times=None)
     connected = deployment.send(Submission())
     assert connected.status == 200, str(connected)
     deployment.remove_objects()
     deployment.place(at("orderer0", "freeze"), times=None)
+    if and_die:
+        deployment.place(at("invoke", "kill", when="after"), times=1)
     sent = deployment.send(submission)
     assert sent.status == 504, str(sent)
-    deployment.ledger.faults.clear()
     return submission, sent
 
 
@@ -318,6 +321,7 @@ def test_an_envelope_that_an_orderer_held_back_commits_with_its_object_or_never(
     deployment: Deployment, swept: bool
 ) -> None:
     submission, sent = late_envelope(deployment)
+    deployment.ledger.faults.clear()
     if swept:
         sweep(deployment, submission)
         assert deployment.versions() == []
@@ -333,11 +337,45 @@ def test_an_envelope_that_an_orderer_held_back_commits_with_its_object_or_never(
 
 def test_an_envelope_held_back_does_not_undo_a_retry(deployment: Deployment) -> None:
     submission, sent = late_envelope(deployment)
+    deployment.ledger.faults.clear()
     late = deployment.send(submission)
     assert (late.status, late.body["transactionId"]) == (200, sent.body["transactionId"])
     deployment.clear()
     check_answers(deployment, [sent, late])
     sweep(deployment, submission)
+
+
+def test_a_retry_that_can_order_nothing_does_not_deny_what_the_first_try_ordered(deployment: Deployment) -> None:
+    submission, sent = late_envelope(deployment)
+    again = deployment.send(submission)
+    assert (again.status, again.body["transactionId"]) == (504, sent.body["transactionId"])
+    deployment.clear()
+    assert deployment.committed(submission)
+    check_answers(deployment, [sent, again])
+    check_promise(deployment, [submission.name], swept=False)
+
+
+def test_settling_that_can_order_nothing_keeps_what_the_function_that_died_ordered(deployment: Deployment) -> None:
+    submission, sent = late_envelope(deployment, and_die=True)
+    deployment.clear()
+    assert deployment.committed(submission)
+    check_answers(deployment, [sent])
+    check_promise(deployment, [submission.name], swept=False)
+
+
+def test_a_certificate_that_is_rotated_between_two_tries_makes_no_second_transaction(deployment: Deployment) -> None:
+    submission, abandoned = Submission(), Submission()
+    deployment.place(at("invoke", "kill", when="after"), times=2)
+    sent = deployment.send(submission)
+    assert sent.status == 504, str(sent)
+    deployment.upload_only(abandoned)
+    deployment.rotate_certificate()
+    answers = [sent, deployment.send(submission), deployment.send(abandoned)]
+    assert [each.status for each in answers[1:]] == [200, 200]
+    assert answers[1].body["transactionId"] == sent.body["transactionId"]
+    check_answers(deployment, answers)
+    check_promise(deployment, [submission.name, abandoned.name], swept=False)
+    sweep(deployment, submission, abandoned)
 
 
 def test_a_dry_run_of_the_sweep_changes_nothing(deployment: Deployment) -> None:
