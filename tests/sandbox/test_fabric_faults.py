@@ -73,6 +73,14 @@ def eventually(condition: Callable[[], object], seconds: float = 5) -> None:
         time.sleep(0.005)
 
 
+def answers(call: Callable[[], object]) -> bool:
+    try:
+        call()
+    except grpc.RpcError:
+        return False
+    return True
+
+
 def committed(emulation: FabricEmulation, proposal: Any, *, peer: int = 0) -> list[str]:
     return [each.validation_code for each in emulation.transactions(peer=peer) if each.tx_id == proposal.tx_id]
 
@@ -90,6 +98,8 @@ def test_endorsement_fails_and_works_again(
     proposal = create(network)
     assert fails(lambda: network.endorse(proposal)) == UNAVAILABLE
     assert (fault.met, fault.reached.is_set()) == (1, True)
+    # A client may learn only from its next call that the connection is gone.
+    eventually(lambda: answers(lambda: network.endorse(proposal)))
     assert network.submit(proposal) == "VALID"
 
 
