@@ -33,7 +33,7 @@ class Client:
         )
 
     def prepare(self, function: str, argument: str) -> Submit:
-        """The request as the workflow hands it over; nothing is built or signed yet."""
+        """The request as the workflow hands it over, without an Idempotency-Key; nothing is built or signed yet."""
         fields = json.loads(argument)
         own = {name: fields[name] for name in ("imageKey", "imageHash")}
         read = Call(function="queryDonor", arguments=(json.dumps({"donorUserName": fields["donorUserName"]}),))
@@ -41,6 +41,7 @@ class Client:
             call=Call(function=function, arguments=(argument,)),
             nonces=[os.urandom(24) for _ in range(NONCE_COUNT)],
             first_attempt=True,
+            caller_named=False,
             created_record=CreatedRecord(read=read, required=own, where_present={"imageSha256": fields["imageSha256"]}),
         )
 

@@ -114,7 +114,7 @@ class CreateWorkflow(Construct):
 
     def _upload(self, fail: sfn.Fail) -> sfn.TaskStateBase:
         about_object = {f"{name}.$": f"$.Payload.{name}" for name in self._record_type.object_fields}
-        about_submission = ("submissionId", "nonces", "transactionIds", "earlierTransactionIds", "created")
+        planned = ("submissionId", "nonces", "transactionIds", "earlierTransactionIds", "created", "callerNamed")
         upload = tasks.LambdaInvoke(
             self,
             "S3Upload",
@@ -128,7 +128,7 @@ class CreateWorkflow(Construct):
                 "versionId.$": "$.Payload.versionId",
                 "fabricUsername.$": "$.Payload.fabricUsername",
                 "chaincodeFunction.$": "$.Payload.chaincodeFunction",
-                "submission": {f"{name}.$": f"$.Payload.{name}" for name in about_submission},
+                "submission": {f"{name}.$": f"$.Payload.{name}" for name in planned},
             },
             retry_on_service_exceptions=False,
             task_timeout=sfn.Timeout.duration(cdk.Duration.seconds(11)),

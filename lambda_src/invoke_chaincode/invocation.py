@@ -31,6 +31,7 @@ class _Planned:
     transaction_ids: tuple[str, ...]
     earlier_transaction_ids: tuple[str, ...]
     first_attempt: bool
+    caller_named: bool
 
 
 def run(
@@ -46,8 +47,8 @@ def run(
     "invoke" and "query"; `deadline` is a `time.monotonic()` value.
 
     Event: `{"fabricUsername"?, "functionType", "chaincodeFunction"?, "chaincodeFunctionArgs"}` and, from the workflow,
-    `{"submission": {"nonces", "transactionIds", "earlierTransactionIds", "created"}, "attempt": "first" | "settle",
-    "retryCount", "executionStartTime"}`. The chaincode receives the arguments as one JSON text.
+    `{"submission": {"nonces", "transactionIds", "earlierTransactionIds", "created", "callerNamed"}, "attempt": "first" |
+    "settle", "retryCount", "executionStartTime"}`. The chaincode receives the arguments as one JSON text.
 
     Returns `{"transactionId", "result"?}` for `invoke` once the transaction is committed as VALID; for `queryString`
     the chaincode's text; for `queryObject` and `queryArray` the JSON value in it (`{}`, `[]` where it is empty).
@@ -81,6 +82,7 @@ def run(
             first_attempt=planned is None or planned.first_attempt,
             earlier_transaction_ids=(*planned.transaction_ids, *planned.earlier_transaction_ids) if planned else (),
             created_record=_created_record(event, call, record_type, planned),
+            caller_named=planned is not None and planned.caller_named,
         ),
         deadline=deadline,
     )
@@ -138,6 +140,7 @@ def _planned(event: Mapping[str, Any]) -> _Planned | None:
         transaction_ids=tuple(value["transactionIds"]),
         earlier_transaction_ids=tuple(value.get("earlierTransactionIds", ())),
         first_attempt=event.get("attempt") == "first" and event.get("retryCount") == 0 and value.get("created") is True,
+        caller_named=value.get("callerNamed") is not False,
     )
 
 

@@ -30,9 +30,10 @@ class Uploader:
         not given. `invocation_id` is Lambda's request id: it names an execution that has no `requestId`.
 
         Returns, for a donor: `imageKey`, `imageHash` (hex MD5), `imageSha256` (hex), `versionId`, `contentType`, `size`
-        (bytes), `created` (False where another execution of this submission was there before), `submissionId`,
-        `nonces` (hex), `transactionIds` (of those nonces and the identity's certificate), `earlierTransactionIds` (what
-        other executions planned, where it differs), `fabricUsername`, `chaincodeFunction`, `record` (fields as sent).
+        (bytes), `created` (False where another execution of this submission was there before), `callerNamed` (by an
+        Idempotency-Key), `submissionId`, `nonces` (hex), `transactionIds` (of those nonces and the identity's
+        certificate), `earlierTransactionIds` (what other executions planned, where it differs), `fabricUsername`,
+        `chaincodeFunction`, `record` (fields as sent).
 
         Raises before anything is written: InvalidRequest, Forbidden, the record type's invalid-data and data-too-large
         errors (InvalidImage, ImageTooLarge), LedgerUnavailable (certificate unreadable), OutcomeUnknown (the same, and
@@ -78,6 +79,7 @@ class Uploader:
             "contentType": media_type.name,
             "size": len(data),
             "created": stored.created,
+            "callerNamed": bool(asked.idempotency_key),
             "submissionId": submission.submission_id,
             "nonces": [nonce.hex() for nonce in submission.nonces],
             "transactionIds": list(stored.transaction_ids),

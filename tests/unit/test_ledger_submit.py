@@ -352,3 +352,11 @@ def test_used_up_ids_are_certain_only_where_no_other_identitys_can_exist(fabric:
         fabric.submit(ledger, request)
     with pytest.raises(errors.OutcomeUnknown):
         fabric.submit(ledger, replace(request, earlier_transaction_ids=["ab" * 32]))
+
+
+@pytest.mark.parametrize("caller_named", [False, True])
+def test_a_commit_event_is_proof_unless_the_caller_named_the_submission(fabric: Fabric, caller_named: bool) -> None:
+    ledger, donor = fabric.warm(), Donor()
+    lookup = fabric.emulation.faults.place("query", "refuse", times=1, function="GetTransactionByID")
+    fabric.committed_once(donor, fabric.submit(ledger, donor.request(caller_named=caller_named)))
+    assert lookup.met == caller_named

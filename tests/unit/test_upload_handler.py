@@ -86,6 +86,7 @@ def test_a_picture_is_stored_and_proved(
         "contentType": media_type,
         "size": len(data),
         "created": True,
+        "callerNamed": False,
         "submissionId": answer["submissionId"],
         "nonces": [nonce.hex() for nonce in nonces],
         "transactionIds": [hashlib.sha256(nonce + creator).hexdigest() for nonce in nonces],

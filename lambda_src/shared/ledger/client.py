@@ -376,6 +376,8 @@ class _Submission:
                 continue
             now = time.monotonic()
             if isinstance(event, str):
+                if event == "VALID" and not self._request.caller_named:
+                    return self._as_sent()
                 # The event tells an id's fate, not whose content has it: another request may have used the same name.
                 return self._find_until_deadline(self._current)
             if event is None:
@@ -389,6 +391,16 @@ class _Submission:
             else:
                 raise self._not_ordered(errors.LedgerUnavailable, "No orderer took the request. Try again later.")
         raise self._unknown()
+
+    def _as_sent(self) -> FoundTransaction:
+        call = self._request.call
+        return FoundTransaction(
+            transaction_id=self._current,
+            code="VALID",
+            chaincode=self._network.chaincode,
+            function=call.function,
+            arguments=tuple(argument.encode() for argument in call.arguments),
+        )
 
     def _missed_event(self, events: _Events, stream: object) -> None:
         """The ledger has the verdict: unless the event comes at once too, the stream is not what it seems."""

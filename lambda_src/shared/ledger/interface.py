@@ -41,6 +41,8 @@ class Submit:
     endorse or to order certain.
     `earlier_transaction_ids`: ids under which earlier attempts may have ordered it, besides those of `nonces`.
     `created_record`: for a create call, how to recognise its record; decides what "already exists" means.
+    `caller_named`: a caller chose the name that the nonces derive from, so that another content may come under the same
+    transaction ids; a commit event is then no proof of this one, and the transaction is read from the ledger.
     """
 
     call: Call
@@ -48,6 +50,7 @@ class Submit:
     first_attempt: bool
     earlier_transaction_ids: Sequence[str] = ()
     created_record: CreatedRecord | None = None
+    caller_named: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
