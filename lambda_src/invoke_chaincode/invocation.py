@@ -47,8 +47,8 @@ def run(
     "invoke" and "query"; `deadline` is a `time.monotonic()` value.
 
     Event: `{"fabricUsername"?, "functionType", "chaincodeFunction"?, "chaincodeFunctionArgs"}` and, from the workflow,
-    `{"submission": {"nonces", "transactionIds", "earlierTransactionIds", "created", "callerNamed"}, "attempt": "first" |
-    "settle", "retryCount", "executionStartTime"}`. The chaincode receives the arguments as one JSON text.
+    `{"submission": {"nonces", "transactionIds", "earlierTransactionIds", "created", "callerNamed"}, "attempt": "first"
+    | "settle", "retryCount", "executionStartTime"}`. The chaincode receives the arguments as one JSON text.
 
     Returns `{"transactionId", "result"?}` for `invoke` once the transaction is committed as VALID; for `queryString`
     the chaincode's text; for `queryObject` and `queryArray` the JSON value in it (`{}`, `[]` where it is empty).
