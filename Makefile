@@ -13,7 +13,8 @@ test: .venv/installed ## run all tests
 	$(BIN)/pytest
 
 test-faults: .venv/installed ## the whole fault table, 500 random schedules, 200 requests sent twice: about 20 minutes
-	OFFCHAIN_WHOLE_FAULT_TABLE=1 OFFCHAIN_SCHEDULES=500 OFFCHAIN_PAIRS=200 $(BIN)/pytest -n 0 \
+	OFFCHAIN_WHOLE_FAULT_TABLE=1 OFFCHAIN_SEED=$${OFFCHAIN_SEED:-$$(date +%s)} \
+		OFFCHAIN_SCHEDULES=500 OFFCHAIN_PAIRS=200 $(BIN)/pytest -n 0 \
 		tests/sandbox/test_fault_table.py tests/sandbox/test_concurrency.py tests/sandbox/test_schedules.py
 
 bench: .venv/installed ## measure the ledger client on the Fabric network that OFFCHAIN_FABRIC_PROFILE and _MSP name; ARGS=--help

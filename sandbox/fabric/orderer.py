@@ -30,6 +30,7 @@ from sandbox.fabric.node import Node
 
 PREFERRED_MAX_BYTES = 512 * 1024
 NO_LEADER = "no Raft leader"
+STOPPED = "chain is stopped"
 _WRITERS_REFUSE = (
     "implicit policy evaluation failed - 0 sub-policies were satisfied, but this policy requires 1 of the 'Writers' "
     "sub-policies to be satisfied: permission denied"
@@ -117,12 +118,14 @@ class Orderer(Node):
                 return set()
 
         status = await self.meet("before-broadcast", context, functions)
-        if status is None:
-            response = self._take(raw, life)
-            if response.status == SUCCESS:
-                status = await self.meet("after-broadcast", context, functions)
         if status is not None:
             return ab_pb2.BroadcastResponse(status=status, info=NO_LEADER if status == 503 else "a placed fault")
+        response = self._take(raw, life)
+        if response.status == SUCCESS:
+            status = await self.meet("after-broadcast", context, functions)
+            if status is not None:
+                # Never "no Raft leader": an orderer says that only of an envelope that it did not take.
+                return ab_pb2.BroadcastResponse(status=status, info=STOPPED if status == 503 else "a placed fault")
         return response
 
     def _take(self, raw: bytes, life: int) -> Any:
