@@ -1,7 +1,6 @@
 """The Lambda entry of the sweep: one batch an invocation."""
 
 import datetime
-import functools
 import os
 from dataclasses import asdict
 from typing import Any
@@ -62,6 +61,5 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     return {**counts, "objects": report.objects, "resumeAfter": report.resume_after}
 
 
-@functools.cache
 def _seconds(name: str) -> datetime.timedelta:
     return datetime.timedelta(seconds=int(os.environ[name]))

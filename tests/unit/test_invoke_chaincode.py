@@ -17,27 +17,10 @@ from shared.ledger.client import FabricLedger
 from shared.ledger.network import Network, Timing
 from shared.observability import logger
 
+from tests.unit import upload_samples
 from tests.unit.fabric_fixtures import TIMING, Donor, Fabric, client_identity, fabric, fabric_of_module
 
 __all__ = ["fabric", "fabric_of_module"]
-
-RECORD_TYPE = {
-    "name": "Donor",
-    "identifyingField": "donorUserName",
-    "ledgerFields": [
-        {"name": "donorUserName", "required": True, "maxLength": 64},
-        {"name": "email", "required": True, "maxLength": 254},
-    ],
-    "dataField": "image",
-    "keyPrefix": "ngo-donor-images/",
-    "contentTypes": ["image/png"],
-    "maxDataBytes": 184320,
-    "createFunction": "createDonor",
-    "readFunction": "queryDonor",
-    "alreadyExistsError": "DonorAlreadyExists",
-    "invalidDataError": "InvalidImage",
-    "dataTooLargeError": "ImageTooLarge",
-}
 
 
 @dataclass
@@ -69,7 +52,7 @@ class Deployment:
         monkeypatch.setenv("FABRIC_NETWORK", json.dumps(network))
         monkeypatch.setenv("FABRIC_TIMING", json.dumps(asdict(TIMING)))
         monkeypatch.setenv("FABRIC_IDENTITIES", json.dumps(allowed))
-        monkeypatch.setenv("RECORD_TYPE", json.dumps(RECORD_TYPE))
+        monkeypatch.setenv("RECORD_TYPE", upload_samples.ENVIRONMENT["RECORD_TYPE"])
         monkeypatch.setenv("CHAINCODE_FUNCTIONS", json.dumps(functions))
         monkeypatch.setattr(environment, "FabricLedger", self._ledger)
         bucket = {"CreateBucketConfiguration": {"LocationConstraint": "us-west-2"}}
