@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import raw_fabric  # first: it chooses the protobuf implementation
+import yaml
 
 from sandbox.assembly import Assembly, load, synthesize
 from sandbox.fabric import FabricEmulation, Identity
@@ -20,10 +20,12 @@ Issue = Callable[..., Identity]
 
 @pytest.fixture(scope="module")
 def network() -> Iterator[raw_fabric.Network]:
-    """Two peers and an orderer. With FABRIC_CONNECTION_PROFILE (JSON) and FABRIC_MSP_DIR set: that real network."""
-    profile = os.environ.get("FABRIC_CONNECTION_PROFILE")
+    """Two peers and an orderer. With OFFCHAIN_FABRIC_PROFILE and OFFCHAIN_FABRIC_MSP set: that real network."""
+    profile = os.environ.get("OFFCHAIN_FABRIC_PROFILE")
     if profile:
-        real = raw_fabric.from_profile(json.loads(Path(profile).read_text()), Path(os.environ["FABRIC_MSP_DIR"]))
+        real = raw_fabric.from_profile(
+            yaml.safe_load(Path(profile).read_text()), Path(os.environ["OFFCHAIN_FABRIC_MSP"])
+        )
         yield real
         real.close()
         return
@@ -37,7 +39,7 @@ def network() -> Iterator[raw_fabric.Network]:
 def issue(network: raw_fabric.Network) -> Issue:
     """`issue(role=..., not_before=..., not_after=...)`: an identity of the channel's organisation.
 
-    On a real network that needs its CA's key: a folder with *-cert.pem and *_sk named by FABRIC_CA_DIR.
+    On a real network that needs its CA's key: a folder with *-cert.pem and *_sk named by OFFCHAIN_FABRIC_CA.
     """
     if network.emulation:
 
@@ -45,9 +47,9 @@ def issue(network: raw_fabric.Network) -> Issue:
             return network.emulation.enroll("someone", **options)
 
         return from_emulation
-    folder = os.environ.get("FABRIC_CA_DIR")
+    folder = os.environ.get("OFFCHAIN_FABRIC_CA")
     if not folder:
-        pytest.skip("a real network without its CA's key: set FABRIC_CA_DIR to a folder with *-cert.pem and *_sk")
+        pytest.skip("a real network without its CA's key: set OFFCHAIN_FABRIC_CA to a folder with *-cert.pem and *_sk")
     authority = CertificateAuthority.load(
         next(Path(folder).glob("*-cert.pem")).read_text(), next(Path(folder).glob("*_sk")).read_text()
     )

@@ -69,7 +69,7 @@ class World:
         return None if value is None else json.loads(value)
 
     def transactions(self) -> dict[str, str]:
-        """Each id's validation code: VALID where one of the transactions under it is, since the others are duplicates."""
+        """Each id's validation code: VALID where one transaction under it is, for the others are duplicates."""
         codes: dict[str, str] = {}
         for each in self.sandbox.ledger.transactions():
             if codes.get(each.tx_id) != "VALID":
