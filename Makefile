@@ -32,9 +32,9 @@ lock: .venv/installed ## resolve the locks again after a change in pyproject.tom
 	$(BIN)/pip install --quiet uv==0.13.9
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		--group functions --group sandbox --group test --group deploy -o requirements.txt
-	for function in upload_image invoke_chaincode sweep; do \
+	for function in lambda_src/*/requirements.in; do \
 		$(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.13 --python-platform x86_64-manylinux_2_28 \
-			--no-header lambda_src/$$function/requirements.in -o lambda_src/$$function/requirements.txt; done
+			--no-header $$function -o $${function%.in}.txt; done
 
 clean: ## remove what the other targets made
 	rm -rf .venv node_modules cdk.out .sandbox bench/results bench/fabric-network/node_modules

@@ -8,13 +8,21 @@ Each is usable alone in a stack of your own:
 """
 
 from .api import DonorApi
+from .batches import SweepWorkflow, VerifyAllWorkflow
 from .fabric import Endpoint, FabricNetwork, FabricUser
-from .functions import ChaincodeFunction, SweepFunction, UploadFunction
+from .functions import (
+    ChaincodeFunction,
+    QueryFunction,
+    SweepFunction,
+    UploadFunction,
+    VerifyAllFunction,
+    VerifyFunction,
+)
+from .read_workflow import ReadWorkflow
 from .record_type import DONOR, LedgerField, RecordType
 from .settings import Settings, SettingsError
 from .stack import OffChainStack
 from .store import OffChainStore
-from .sweep import SweepWorkflow
 from .workflow import CreateWorkflow
 
 __all__ = [
@@ -28,10 +36,15 @@ __all__ = [
     "LedgerField",
     "OffChainStack",
     "OffChainStore",
+    "QueryFunction",
+    "ReadWorkflow",
     "RecordType",
     "Settings",
     "SettingsError",
     "SweepFunction",
     "SweepWorkflow",
     "UploadFunction",
+    "VerifyAllFunction",
+    "VerifyAllWorkflow",
+    "VerifyFunction",
 ]

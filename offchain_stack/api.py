@@ -1,9 +1,9 @@
 """DonorApi: the REST API in front of the workflow."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
@@ -13,80 +13,30 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from .acknowledgements import acknowledge, managed_policy
+from .answers import (
+    CREATE_TIMED_OUT,
+    INTERNAL_ERROR,
+    INVALID_REQUEST,
+    NOT_READ_IN_TIME,
+    OUTCOME_UNKNOWN,
+    READ_TIMED_OUT,
+    TOO_MANY_REQUESTS,
+    Answer,
+    create_answers,
+    gateway_answers,
+    read_answers,
+)
 from .record_type import DONOR, RecordType
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
-_OUTCOME_UNKNOWN = (
-    "No verdict in time: the record may be on the ledger or not. Send the request again with the same Idempotency-Key."
-)
-_INTERNAL_ERROR = "The request failed for a reason of ours. Give the requestId to the operator."
-_TOO_MANY_REQUESTS = "Too many requests at once. Wait a little and send it again."
-_FORBIDDEN = "Not authorised for this method and path. Sign the request (SigV4) with credentials that may call it."
-_INVALID_REQUEST = "The request is not valid. Send the body as JSON, as the documentation shows."
-_MEDIA_TYPE = "Content-Type: send the body as application/json."
-
-
-@dataclass(frozen=True)
-class _Answer:
-    status: int
-    error: str
-
-
-def answers(record_type: RecordType) -> dict[str, _Answer]:
-    """The HTTP status and public error code of each error name that an execution may end with and that a caller may
-    read the message of. Any other is 500 InternalError."""
-    return {
-        "InvalidRequest": _Answer(400, "InvalidRequest"),
-        "IdempotencyKeyReused": _Answer(400, "InvalidRequest"),
-        record_type.invalid_data_error: _Answer(400, record_type.invalid_data_error),
-        "Forbidden": _Answer(403, "Forbidden"),
-        record_type.already_exists_error: _Answer(409, record_type.already_exists_error),
-        record_type.data_too_large_error: _Answer(413, record_type.data_too_large_error),
-        "ChaincodeRejected": _Answer(422, "ChaincodeRejected"),
-        "TooManyRequests": _Answer(429, "TooManyRequests"),
-        "EndorsementFailed": _Answer(503, "LedgerUnavailable"),
-        "TransactionInvalid": _Answer(503, "LedgerUnavailable"),
-        "LedgerUnavailable": _Answer(503, "LedgerUnavailable"),
-        "OutcomeUnknown": _Answer(504, "OutcomeUnknown"),
-    }
-
-
-def _gateway_answers(record_type: RecordType) -> dict[str, tuple[int | None, str, str]]:
-    """API Gateway's own refusals: status (None: as it is), error code and message, by response type."""
-    forbidden = (403, "Forbidden", _FORBIDDEN)
-    unknown = (504, "OutcomeUnknown", _OUTCOME_UNKNOWN)
-    throttled = (429, "TooManyRequests", _TOO_MANY_REQUESTS)
-    internal = (500, "InternalError", _INTERNAL_ERROR)
-    return {
-        "DEFAULT_4XX": (None, "InvalidRequest", _INVALID_REQUEST),
-        "DEFAULT_5XX": (500, "InternalError", _INTERNAL_ERROR),
-        "BAD_REQUEST_BODY": (400, "InvalidRequest", "$context.error.validationErrorString"),
-        "BAD_REQUEST_PARAMETERS": (400, "InvalidRequest", _INVALID_REQUEST),
-        "UNSUPPORTED_MEDIA_TYPE": (400, "InvalidRequest", _MEDIA_TYPE),
-        "REQUEST_TOO_LARGE": (413, record_type.data_too_large_error, record_type.too_large_message),
-        "ACCESS_DENIED": forbidden,
-        "EXPIRED_TOKEN": forbidden,
-        "INVALID_API_KEY": forbidden,
-        "INVALID_SIGNATURE": forbidden,
-        "MISSING_AUTHENTICATION_TOKEN": forbidden,
-        "RESOURCE_NOT_FOUND": forbidden,
-        "UNAUTHORIZED": forbidden,
-        "WAF_FILTERED": forbidden,
-        "THROTTLED": throttled,
-        "QUOTA_EXCEEDED": throttled,
-        "API_CONFIGURATION_ERROR": internal,
-        "AUTHORIZER_CONFIGURATION_ERROR": internal,
-        "AUTHORIZER_FAILURE": internal,
-        "INTEGRATION_FAILURE": unknown,
-        "INTEGRATION_TIMEOUT": unknown,
-    }
-
 
 class DonorApi(Construct):
-    """A REST API with `POST /donors` (the record type's path) that runs the workflow and answers with its outcome.
+    """A REST API with `POST /donors` (the record type's path) that runs the workflow and answers with its outcome, and
+    with `GET /donors/{donorUserName}`, `GET /donors` and `GET /transactions/{transactionId}` where it is to read, too.
 
     * `state_machine`: an EXPRESS one with the input and output of `CreateWorkflow`.
+    * `read_state_machine`: one with those of `ReadWorkflow`; None: nothing can be read through the API.
     * `rest_api`: adds the resource to this API and makes none. Its stage, logs, throttling and gateway responses stay
       its own. One of another stack has to be imported (`RestApi.from_rest_api_attributes`), and its stage deployed
       afterwards by its owner.
@@ -95,8 +45,8 @@ class DonorApi(Construct):
     * `cloud_watch_role`: sets the role by which API Gateway writes logs, one for the account and region; False where
       the account has one.
 
-    Access logs hold ids, codes and times; no body, no header. Exposes `rest_api`, `resource`, `method`, `role`,
-    `model`, and for an API of its own `url`, `access_log_group` and `gateway_responses`.
+    Access logs hold ids, codes and times; no body, no header, no name. Exposes `rest_api`, `resource`, `method`,
+    `read_methods`, `role`, `model`, and for an API of its own `url`, `access_log_group` and `gateway_responses`.
     """
 
     def __init__(
@@ -105,6 +55,7 @@ class DonorApi(Construct):
         id: str,
         *,
         state_machine: sfn.IStateMachine,
+        read_state_machine: sfn.IStateMachine | None = None,
         rest_api: apigateway.IRestApi | None = None,
         record_type: RecordType = DONOR,
         authorization_type: apigateway.AuthorizationType = apigateway.AuthorizationType.IAM,
@@ -134,24 +85,26 @@ class DonorApi(Construct):
             schema=_json_schema(record_type.request_schema()),
         )
         self.resource = apigateway.Resource(self, "Resource", parent=self.rest_api.root, path_part=record_type.path)
-        self.method = self.resource.add_method(
-            "POST",
-            self._integration(state_machine),
-            operation_name=f"Create{record_type.name}",
-            authorization_type=authorization_type,
-            authorizer=authorizer,
-            request_models={"application/json": self.model},
-            request_validator=apigateway.RequestValidator(
+        self._authorization: dict[str, Any] = {
+            "authorization_type": authorization_type,
+            "authorizer": authorizer,
+            "request_validator": apigateway.RequestValidator(
                 self, "Validator", rest_api=self.rest_api, validate_request_body=True, validate_request_parameters=True
             ),
-            method_responses=[
-                apigateway.MethodResponse(status_code=str(status))
-                for status in sorted({200, 500, *(answer.status for answer in answers(record_type).values())})
-            ],
+        }
+        created = create_answers(record_type)
+        self.method = self._add_method(
+            self.resource,
+            "POST",
+            f"Create{record_type.name}",
+            created,
+            self._integration(self._create_template(state_machine), created, CREATE_TIMED_OUT, OUTCOME_UNKNOWN),
+            request_models={"application/json": self.model},
         )
-
-        if authorization_type == apigateway.AuthorizationType.IAM:
-            acknowledge(self.method, {"COG4": "Callers are authorised by IAM: they sign requests with SigV4."})
+        self.read_methods: list[apigateway.Method] = []
+        if read_state_machine:
+            read_state_machine.grant_start_sync_execution(self.role)
+            self._add_reads(read_state_machine)
         self.url = own_api.url_for_path(self.resource.path) if own_api else None
         """Where to POST; None on an API that was handed in."""
 
@@ -160,6 +113,72 @@ class DonorApi(Construct):
         return iam.Grant.add_to_principal(
             grantee=grantee, actions=["execute-api:Invoke"], resource_arns=[self.method.method_arn]
         )
+
+    def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let `grantee` call the `GET` methods, where their authorization is IAM."""
+        return iam.Grant.add_to_principal(
+            grantee=grantee,
+            actions=["execute-api:Invoke"],
+            resource_arns=[method.method_arn for method in self.read_methods],
+        )
+
+    def _add_reads(self, state_machine: sfn.IStateMachine) -> None:
+        record_type, arn = self._record_type, state_machine.state_machine_arn
+        transactions = apigateway.Resource(
+            self, "Transactions", parent=self.rest_api.root, path_part="transactions"
+        ).add_resource("{transactionId}")
+        one = self.resource.add_resource(f"{{{record_type.identifying_field}}}")
+        identifier = _Parameter("identifier", "path", record_type.identifying_field)
+        reads = [
+            (one, f"Read{record_type.name}", "record", [identifier, _query("verify"), _query("inline")]),
+            (self.resource, f"List{record_type.name}s", "list", [_query("limit"), _query("nextToken")]),
+            (transactions, "ReadTransaction", "transaction", [_Parameter("transactionId", "path", "transactionId")]),
+        ]
+        known = read_answers(record_type)
+        for resource, operation, query, parameters in reads:
+            template = _template(
+                "read",
+                {
+                    "stateMachineArn": arn,
+                    "query": query,
+                    "parameters": "".join(_template("read_parameter", each._asdict()) for each in parameters).rstrip(),
+                    "fields": "".join(_template("read_field", each._asdict()).rstrip() for each in parameters),
+                },
+            )
+            self.read_methods.append(
+                self._add_method(
+                    resource,
+                    "GET",
+                    operation,
+                    known,
+                    self._integration(template, known, READ_TIMED_OUT, NOT_READ_IN_TIME),
+                    request_parameters={
+                        f"method.request.{each.place}.{each.name}": each.place == "path" for each in parameters
+                    },
+                )
+            )
+
+    def _add_method(
+        self,
+        resource: apigateway.Resource,
+        verb: str,
+        operation: str,
+        known: Mapping[str, Answer],
+        integration: apigateway.AwsIntegration,
+        **request: Any,
+    ) -> apigateway.Method:
+        statuses = sorted({200, 500, *(answer.status for answer in known.values())})
+        method = resource.add_method(
+            verb,
+            integration,
+            operation_name=operation,
+            method_responses=[apigateway.MethodResponse(status_code=str(status)) for status in statuses],
+            **self._authorization,
+            **request,
+        )
+        if self._authorization["authorization_type"] == apigateway.AuthorizationType.IAM:
+            acknowledge(method, {"COG4": "Callers are authorised by IAM: they sign requests with SigV4."})
+        return method
 
     def _make_api(
         self, rate_limit: float, burst_limit: int, cloud_watch_role: bool, log_retention: logs.RetentionDays
@@ -192,7 +211,7 @@ class DonorApi(Construct):
                 api.node.find_child("CloudWatchRole"),
                 {managed_policy(_PUSH_TO_LOGS): "The account's one role for API Gateway's logs, as AWS has it."},
             )
-        for name, (status, error, message) in _gateway_answers(self._record_type).items():
+        for name, (status, error, message) in gateway_answers(self._record_type).items():
             # Not Velocity: API Gateway puts in $context values and nothing else, validationErrorString already escaped.
             body = {"error": error, "message": message, "requestId": "$context.requestId"}
             self.gateway_responses.append(
@@ -207,23 +226,30 @@ class DonorApi(Construct):
             )
         return api
 
-    def _integration(self, state_machine: sfn.IStateMachine) -> apigateway.AwsIntegration:
-        fixed = {
-            "internalError": _INTERNAL_ERROR,
-            "outcomeUnknown": _OUTCOME_UNKNOWN,
-            "tooManyRequests": _TOO_MANY_REQUESTS,
-            "invalidRequest": _INVALID_REQUEST,
-            "dataTooLarge": self._record_type.too_large_message,
-            "dataTooLargeError": self._record_type.data_too_large_error,
-            "errors": _error_branches(self._record_type),
-        }
-        request = _template(
+    def _create_template(self, state_machine: sfn.IStateMachine) -> str:
+        return _template(
             "request",
             {
                 "stateMachineArn": state_machine.state_machine_arn,
                 "maxArgumentsLength": str(self._record_type.max_arguments_length),
             },
         )
+
+    def _integration(
+        self, request: str, known: Mapping[str, Answer], timed_out: Answer, timed_out_message: str
+    ) -> apigateway.AwsIntegration:
+        fixed = {
+            "internalError": INTERNAL_ERROR,
+            "timedOut": timed_out_message,
+            "timedOutStatus": str(timed_out.status),
+            "timedOutError": timed_out.error,
+            "tooManyRequests": TOO_MANY_REQUESTS,
+            "invalidRequest": INVALID_REQUEST,
+            "dataTooLarge": self._record_type.too_large_message,
+            "dataTooLargeError": self._record_type.data_too_large_error,
+            "objectMissingError": self._record_type.object_missing_error,
+            "errors": _error_branches(known),
+        }
         return apigateway.AwsIntegration(
             service="states",
             action="StartSyncExecution",
@@ -235,10 +261,22 @@ class DonorApi(Construct):
                 integration_responses=[
                     _response("200", "200", _template("result", fixed)),
                     _response("4\\d{2}", "500", _template("refused", fixed)),
-                    _response(None, "504", _template("unanswered", fixed)),
+                    _response(None, str(timed_out.status), _template("unanswered", fixed)),
                 ],
             ),
         )
+
+
+class _Parameter(NamedTuple):
+    """A request parameter, handed to the workflow as `field`; `place` is "path" or "querystring"."""
+
+    field: str
+    place: str
+    name: str
+
+
+def _query(name: str) -> _Parameter:
+    return _Parameter(name, "querystring", name)
 
 
 _PUSH_TO_LOGS = "service-role/AmazonAPIGatewayPushToCloudWatchLogs"
@@ -260,10 +298,10 @@ _ACCESS_LOG = {
 }
 
 
-def _error_branches(record_type: RecordType) -> str:
+def _error_branches(known: Mapping[str, Answer]) -> str:
     return "\n".join(
         f'#elseif($execution.error == "{name}")\n#set($status = {answer.status})\n#set($error = "{answer.error}")'
-        for name, answer in answers(record_type).items()
+        for name, answer in known.items()
     )
 
 

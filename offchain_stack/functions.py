@@ -20,7 +20,7 @@ from constructs import Construct
 from .acknowledgements import ANY_RESOURCE, acknowledge, acknowledge_policy, resource
 from .fabric import FabricNetwork
 from .record_type import DONOR, RecordType
-from .store import grant_sweep, grant_write
+from .store import grant_read, grant_sweep, grant_write
 
 _PACKAGE = Path(__file__).parent
 SOURCES = next(
@@ -289,7 +289,53 @@ class UploadFunction(_VpcFunction):
         network.allow_secrets_from(self.security_group)
 
 
-class ChaincodeFunction(_VpcFunction):
+class _LedgerFunction(_VpcFunction):
+    """A function that signs as the deployment's users: it may read their certificates and private keys, and the TLS
+    roots where they are in S3."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        source: str,
+        service: str,
+        description: str,
+        vpc: ec2.IVpc,
+        network: FabricNetwork,
+        subnets: ec2.SubnetSelection | None,
+        record_type: RecordType,
+        memory_size: int,
+        timeout: cdk.Duration,
+        log_retention: logs.RetentionDays,
+        environment: Mapping[str, str] | None = None,
+        reserved_concurrency: int | None = None,
+    ) -> None:
+        super().__init__(
+            scope,
+            id,
+            handler=f"{source}.handler.handler",
+            code=code(source),
+            description=description,
+            environment=record_type.to_environment()
+            | network.identities_environment
+            | network.network_environment
+            | dict(environment or {})
+            | _log_environment(service),
+            ports=sorted({443, *network.ports}),
+            vpc=vpc,
+            subnets=subnets,
+            memory_size=memory_size,
+            timeout=timeout,
+            reserved_concurrency=reserved_concurrency,
+            log_retention=log_retention,
+        )
+        network.grant_read_identities(self.function)
+        network.grant_read_tls_roots(self.function)
+        network.allow_secrets_from(self.security_group)
+
+
+class ChaincodeFunction(_LedgerFunction):
     """The function that invokes the chaincode, waits for the ledger's verdict, and says what is certain.
 
     It may read the users' certificates and private keys, and the TLS roots where they are in S3; not the bucket.
@@ -313,27 +359,146 @@ class ChaincodeFunction(_VpcFunction):
         super().__init__(
             scope,
             id,
-            handler="invoke_chaincode.handler.handler",
-            code=code("invoke_chaincode"),
+            source="invoke_chaincode",
+            service="chaincode",
             description=f"Invokes chaincode for a {record_type.name} and waits for the verdict",
-            environment=record_type.to_environment()
-            | network.identities_environment
-            | network.network_environment
-            | _log_environment("chaincode"),
-            ports=sorted({443, *network.ports}),
             vpc=vpc,
+            network=network,
             subnets=subnets,
+            record_type=record_type,
             memory_size=memory_size,
             timeout=timeout or cdk.Duration.seconds(18),
             reserved_concurrency=reserved_concurrency,
             log_retention=log_retention,
         )
-        network.grant_read_identities(self.function)
-        network.grant_read_tls_roots(self.function)
-        network.allow_secrets_from(self.security_group)
 
 
-class SweepFunction(_VpcFunction):
+class QueryFunction(_LedgerFunction):
+    """The function that reads records and transactions from the ledger.
+
+    It may read the users' certificates and private keys (Fabric answers only signed queries), and the TLS roots where
+    they are in S3; not the bucket. `memory_size` bounds how long a list of records it can read.
+    Exposes `function`, `role`, `security_group` and `log_group`.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        vpc: ec2.IVpc,
+        network: FabricNetwork,
+        subnets: ec2.SubnetSelection | None = None,
+        record_type: RecordType = DONOR,
+        memory_size: int = 1024,
+        timeout: cdk.Duration | None = None,
+        reserved_concurrency: int | None = None,
+        log_retention: logs.RetentionDays = logs.RetentionDays.THREE_MONTHS,
+    ) -> None:
+        super().__init__(
+            scope,
+            id,
+            source="query_ledger",
+            service="query",
+            description=f"Reads {record_type.path} and transactions from the ledger",
+            vpc=vpc,
+            network=network,
+            subnets=subnets,
+            record_type=record_type,
+            memory_size=memory_size,
+            timeout=timeout or cdk.Duration.seconds(22),
+            reserved_concurrency=reserved_concurrency,
+            log_retention=log_retention,
+        )
+
+
+class VerifyFunction(_VpcFunction):
+    """The function that holds a record's object against the ledger's hash, and signs a URL to the verified version.
+
+    It may list and read versions under the record type's prefix; no secret, no ledger. Exposes `function`, `role`,
+    `security_group` and `log_group`.
+
+    * `url_expires`: how long a URL is good for; it ends earlier where the function's own credentials do.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        vpc: ec2.IVpc,
+        bucket: s3.IBucket,
+        subnets: ec2.SubnetSelection | None = None,
+        record_type: RecordType = DONOR,
+        url_expires: cdk.Duration | None = None,
+        memory_size: int = 1024,
+        timeout: cdk.Duration | None = None,
+        reserved_concurrency: int | None = None,
+        log_retention: logs.RetentionDays = logs.RetentionDays.THREE_MONTHS,
+    ) -> None:
+        super().__init__(
+            scope,
+            id,
+            handler="verify_object.handler.handler",
+            code=code("verify_object", exclude=["shared/ledger"]),
+            description=f"Verifies the {record_type.data_field} of a {record_type.name} against the ledger's hash",
+            environment=record_type.to_environment()
+            | {
+                "S3_BUCKET": bucket.bucket_name,
+                "URL_EXPIRES_SECONDS": str((url_expires or cdk.Duration.minutes(5)).to_seconds()),
+            }
+            | _log_environment("verify"),
+            ports=[443],
+            vpc=vpc,
+            subnets=subnets,
+            memory_size=memory_size,
+            timeout=timeout or cdk.Duration.seconds(20),
+            reserved_concurrency=reserved_concurrency,
+            log_retention=log_retention,
+        )
+        _allow_read(self, bucket, record_type)
+
+
+class VerifyAllFunction(_LedgerFunction):
+    """The function that verifies every record's object, one batch an invocation.
+
+    It may sign as the users, and list and read versions under the record type's prefix. Exposes `function`, `role`,
+    `security_group` and `log_group`.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        vpc: ec2.IVpc,
+        bucket: s3.IBucket,
+        network: FabricNetwork,
+        subnets: ec2.SubnetSelection | None = None,
+        record_type: RecordType = DONOR,
+        memory_size: int = 1024,
+        timeout: cdk.Duration | None = None,
+        log_retention: logs.RetentionDays = logs.RetentionDays.THREE_MONTHS,
+    ) -> None:
+        super().__init__(
+            scope,
+            id,
+            source="verify_all",
+            service="verify-all",
+            description=f"Verifies the {record_type.data_field} of every {record_type.name} against the ledger's hash",
+            environment={"S3_BUCKET": bucket.bucket_name},
+            vpc=vpc,
+            network=network,
+            subnets=subnets,
+            record_type=record_type,
+            memory_size=memory_size,
+            timeout=timeout or cdk.Duration.minutes(5),
+            log_retention=log_retention,
+        )
+        _allow_read(self, bucket, record_type)
+
+
+class SweepFunction(_LedgerFunction):
     """The function that settles object versions left without a verdict, one batch an invocation.
 
     It may list, read, tag and delete versions under the record type's prefix, and sign as the users: it asks the ledger
@@ -372,25 +537,21 @@ class SweepFunction(_VpcFunction):
         super().__init__(
             scope,
             id,
-            handler="sweep.handler.handler",
-            code=code("sweep"),
+            source="sweep",
+            service="sweep",
             description=f"Settles {record_type.name} objects that were left without a verdict",
-            environment=record_type.to_environment()
-            | network.identities_environment
-            | network.network_environment
-            | {
+            environment={
                 "S3_BUCKET": bucket.bucket_name,
                 "MINIMUM_AGE_SECONDS": str(minimum_age.to_seconds()),
                 "UNRETIRABLE_AGE_SECONDS": str((unretirable_age or cdk.Duration.days(1)).to_seconds()),
                 "LOOK_BACK_DAYS": str((look_back or cdk.Duration.days(14)).to_days()),
-            }
-            | _log_environment("sweep"),
-            ports=sorted({443, *network.ports}),
+            },
             vpc=vpc,
+            network=network,
             subnets=subnets,
+            record_type=record_type,
             memory_size=memory_size,
             timeout=timeout or cdk.Duration.minutes(5),
-            reserved_concurrency=None,
             log_retention=log_retention,
         )
         grant_sweep(bucket, record_type, self.function)
@@ -402,9 +563,18 @@ class SweepFunction(_VpcFunction):
                 ): "Settles whatever version lies below the prefix; the names are not known before."
             },
         )
-        network.grant_read_identities(self.function)
-        network.grant_read_tls_roots(self.function)
-        network.allow_secrets_from(self.security_group)
+
+
+def _allow_read(function: _VpcFunction, bucket: s3.IBucket, record_type: RecordType) -> None:
+    grant_read(bucket, record_type, function.function)
+    acknowledge_policy(
+        function.role,
+        {
+            resource(
+                function, bucket.arn_for_objects(f"{record_type.key_prefix}*")
+            ): "Reads whatever version lies below the prefix; the names are not known before."
+        },
+    )
 
 
 def _log_environment(service: str) -> dict[str, str]:

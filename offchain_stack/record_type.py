@@ -27,7 +27,7 @@ class RecordType:
 
     `path` is the API's resource. `identifying_field` names one of `ledger_fields`; `data_field` is the request's field
     with the data in base64, bare or as a data URL. `key_prefix` ends with `/`. `content_types` are the allowed media
-    types. `max_data_bytes` bounds the decoded data. The three `..._error` are the public error codes.
+    types. `max_data_bytes` bounds the decoded data. The `..._error` are the public error codes.
     Raises ValueError where the values contradict each other or the data could not pass through Step Functions.
     """
 
@@ -41,10 +41,14 @@ class RecordType:
     max_data_bytes: int
     create_function: str
     read_function: str
+    list_function: str
     query_functions: tuple[str, ...]
     already_exists_error: str
     invalid_data_error: str
     data_too_large_error: str
+    not_found_error: str
+    object_tampered_error: str
+    object_missing_error: str
 
     def __post_init__(self) -> None:
         names = [field.name for field in self.ledger_fields]
@@ -95,6 +99,7 @@ class RecordType:
         """The functions' environment: `RECORD_TYPE`, and `CHAINCODE_FUNCTIONS` with what callers may name."""
         record_type: dict[str, Any] = {
             "name": self.name,
+            "path": self.path,
             "identifyingField": self.identifying_field,
             "ledgerFields": [
                 {"name": field.name, "required": field.required, "maxLength": field.max_length}
@@ -106,9 +111,13 @@ class RecordType:
             "maxDataBytes": self.max_data_bytes,
             "createFunction": self.create_function,
             "readFunction": self.read_function,
+            "listFunction": self.list_function,
             "alreadyExistsError": self.already_exists_error,
             "invalidDataError": self.invalid_data_error,
             "dataTooLargeError": self.data_too_large_error,
+            "notFoundError": self.not_found_error,
+            "objectTamperedError": self.object_tampered_error,
+            "objectMissingError": self.object_missing_error,
         }
         functions = {"invoke": [self.create_function], "query": list(self.query_functions)}
         return {"RECORD_TYPE": json.dumps(record_type), "CHAINCODE_FUNCTIONS": json.dumps(functions)}
@@ -154,9 +163,13 @@ DONOR = RecordType(
     max_data_bytes=184_320,
     create_function="createDonor",
     read_function="queryDonor",
+    list_function="queryAllDonors",
     query_functions=("queryDonor", "queryAllDonors"),
     already_exists_error="DonorAlreadyExists",
     invalid_data_error="InvalidImage",
     data_too_large_error="ImageTooLarge",
+    not_found_error="DonorNotFound",
+    object_tampered_error="ImageTampered",
+    object_missing_error="ImageMissing",
 )
 """The donor of the aws-samples non-profit-blockchain workshop."""

@@ -185,6 +185,10 @@ class Settings:
     )
     noncurrent_days: int = _setting(_number, 30, "Days until an old object version is deleted", default=30)
     sweep_interval_minutes: int = _setting(_number, 60, "Minutes between two sweeps of the bucket", default=60)
+    url_expires_minutes: int = _setting(_number, 5, "Minutes that a URL to a verified picture is good for", default=5)
+    verify_all_interval_hours: int | None = _setting(
+        _number, 168, "Hours between two verifications of all pictures; none by default", default=None
+    )
     throttling_rate_limit: int = _setting(_number, 50, "Requests a second", default=50)
     throttling_burst_limit: int = _setting(_number, 100, "Requests at once", default=100)
 

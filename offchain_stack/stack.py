@@ -8,21 +8,29 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from .api import DonorApi
+from .batches import SweepWorkflow, VerifyAllWorkflow
 from .fabric import FabricNetwork
-from .functions import ChaincodeFunction, SweepFunction, UploadFunction
+from .functions import (
+    ChaincodeFunction,
+    QueryFunction,
+    SweepFunction,
+    UploadFunction,
+    VerifyAllFunction,
+    VerifyFunction,
+)
+from .read_workflow import ReadWorkflow
 from .record_type import DONOR, RecordType
 from .settings import Settings
 from .store import OffChainStore
-from .sweep import SweepWorkflow
 from .workflow import CreateWorkflow
 
 
 class OffChainStack(cdk.Stack):
     """Everything one deployment needs, in a VPC that is there already.
 
-    Exposes its constructs: `vpc`, `store`, `network`, `upload_function`, `chaincode_function`,
-    `workflow`, `sweep_function`, `sweep` and `api`. Outputs: `ApiUrl`, `BucketName`, `StateMachineArn`,
-    `SweepFunctionName`.
+    Exposes its constructs: `vpc`, `store`, `network`, `upload_function`, `chaincode_function`, `workflow`,
+    `query_function`, `verify_function`, `read_workflow`, `sweep_function`, `sweep`, `verify_all_function`, `verify_all`
+    and `api`. Outputs: `ApiUrl`, `BucketName`, `StateMachineArn`, `SweepFunctionName`, `VerifyAllStateMachineArn`.
     """
 
     def __init__(
@@ -90,6 +98,22 @@ class OffChainStack(cdk.Stack):
             bucket=self.store.bucket,
             record_type=record_type,
         )
+        self.query_function = QueryFunction(self, "Query", vpc=self.vpc, network=self.network, record_type=record_type)
+        self.store.admit_read()
+        self.verify_function = VerifyFunction(
+            self,
+            "Verify",
+            vpc=self.vpc,
+            bucket=self.store.bucket,
+            record_type=record_type,
+            url_expires=cdk.Duration.minutes(settings.url_expires_minutes),
+        )
+        self.read_workflow = ReadWorkflow(
+            self,
+            "Read",
+            query_function=self.query_function.function,
+            verify_function=self.verify_function.function,
+        )
         self.store.admit_sweep()
         self.sweep_function = SweepFunction(
             self,
@@ -105,10 +129,26 @@ class OffChainStack(cdk.Stack):
             sweep_function=self.sweep_function.function,
             schedule=events.Schedule.rate(cdk.Duration.minutes(settings.sweep_interval_minutes)),
         )
+        self.verify_all_function = VerifyAllFunction(
+            self,
+            "VerifyAllFunction",
+            vpc=self.vpc,
+            bucket=self.store.bucket,
+            network=self.network,
+            record_type=record_type,
+        )
+        hours = settings.verify_all_interval_hours
+        self.verify_all = VerifyAllWorkflow(
+            self,
+            "VerifyAll",
+            verify_all_function=self.verify_all_function.function,
+            schedule=events.Schedule.rate(cdk.Duration.hours(hours)) if hours else None,
+        )
         self.api = DonorApi(
             self,
             "Api",
             state_machine=self.workflow.state_machine,
+            read_state_machine=self.read_workflow.state_machine,
             record_type=record_type,
             cloud_watch_role=settings.cloud_watch_role == "create",
             throttling_rate_limit=settings.throttling_rate_limit,
@@ -117,4 +157,5 @@ class OffChainStack(cdk.Stack):
         cdk.CfnOutput(self, "ApiUrl", value=str(self.api.url))
         cdk.CfnOutput(self, "BucketName", value=self.store.bucket.bucket_name)
         cdk.CfnOutput(self, "SweepFunctionName", value=self.sweep_function.function.function_name)
+        cdk.CfnOutput(self, "VerifyAllStateMachineArn", value=self.verify_all.state_machine.state_machine_arn)
         cdk.CfnOutput(self, "StateMachineArn", value=self.workflow.state_machine.state_machine_arn)

@@ -13,6 +13,7 @@ from .acknowledgements import acknowledge
 from .record_type import DONOR, RecordType
 
 _WRITE_ACTIONS = ["s3:GetObject", "s3:PutObject"]
+_READ_ACTIONS = ["s3:GetObject", "s3:GetObjectVersion"]
 _SWEEP_ACTIONS = [
     "s3:DeleteObjectVersion",
     "s3:GetObjectVersion",
@@ -43,18 +44,34 @@ def grant_delete_version(bucket: s3.IBucket, record_type: RecordType, grantee: i
 def grant_sweep(bucket: s3.IBucket, record_type: RecordType, grantee: iam.IGrantable) -> iam.Grant:
     """Let `grantee` list the versions under the record type's prefix, read their metadata, read and write their tags,
     and delete them one by one."""
-    listing = iam.Grant.add_to_principal(
-        grantee=grantee,
-        actions=["s3:ListBucketVersions"],
-        resource_arns=[bucket.bucket_arn],
-        conditions={"StringLike": {"s3:prefix": f"{record_type.key_prefix}*"}},
-    )
-    return listing.combine(
+    return _grant_list_versions(bucket, record_type, grantee).combine(
         iam.Grant.add_to_principal(
             grantee=grantee,
             actions=_SWEEP_ACTIONS,
             resource_arns=[bucket.arn_for_objects(f"{record_type.key_prefix}*")],
         )
+    )
+
+
+def grant_read(bucket: s3.IBucket, record_type: RecordType, grantee: iam.IGrantable) -> iam.Grant:
+    """Let `grantee` list the versions under the record type's prefix and read them; not write, not delete."""
+    if bucket.encryption_key:
+        bucket.encryption_key.grant(grantee, "kms:Decrypt")
+    return _grant_list_versions(bucket, record_type, grantee).combine(
+        iam.Grant.add_to_principal(
+            grantee=grantee,
+            actions=_READ_ACTIONS,
+            resource_arns=[bucket.arn_for_objects(f"{record_type.key_prefix}*")],
+        )
+    )
+
+
+def _grant_list_versions(bucket: s3.IBucket, record_type: RecordType, grantee: iam.IGrantable) -> iam.Grant:
+    return iam.Grant.add_to_principal(
+        grantee=grantee,
+        actions=["s3:ListBucketVersions"],
+        resource_arns=[bucket.bucket_arn],
+        conditions={"StringLike": {"s3:prefix": f"{record_type.key_prefix}*"}},
     )
 
 
@@ -65,8 +82,9 @@ class OffChainStore(Construct):
     what the functions need: anything else in those subnets that talks to S3 in this region (package mirrors, image
     layers, backups) is then refused. Choose `subnets` that hold nothing else, widen the policy with `admit`, or keep
     the endpoint the VPC has (`keep_endpoint`): a route table takes one S3 endpoint only, and then its policy must admit
-    `s3:PutObject` and `s3:GetObject` on the bucket's prefix, and for the sweep `s3:DeleteObjectVersion`,
-    `s3:GetObjectVersion`, `s3:GetObjectVersionTagging`, `s3:PutObjectVersionTagging` there and `s3:ListBucketVersions`.
+    `s3:PutObject` and `s3:GetObject` on the bucket's prefix; for reading `s3:GetObjectVersion` there and
+    `s3:ListBucketVersions`; for the sweep also `s3:DeleteObjectVersion`, `s3:GetObjectVersionTagging` and
+    `s3:PutObjectVersionTagging`.
 
     * `vpc`, `subnets`: where the functions run; the endpoint goes to these subnets' route tables (by default those of
       the VPC's private subnets).
@@ -152,6 +170,12 @@ class OffChainStore(Construct):
                 )
             )
 
+    def admit_read(self) -> None:
+        """Let the functions that verify use the endpoint, too."""
+        prefix = self.bucket.arn_for_objects(f"{self._record_type.key_prefix}*")
+        self.admit(actions=_READ_ACTIONS, resources=[prefix])
+        self.admit(actions=["s3:ListBucketVersions"], resources=[self.bucket.bucket_arn])
+
     def admit_sweep(self) -> None:
         """Let the sweep use the endpoint, too."""
         prefix = self.bucket.arn_for_objects(f"{self._record_type.key_prefix}*")
@@ -165,6 +189,10 @@ class OffChainStore(Construct):
     def grant_delete_version(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let `grantee` delete versions of objects under the record type's prefix, each named by its id."""
         return grant_delete_version(self.bucket, self._record_type, grantee)
+
+    def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let `grantee` list and read versions of objects under the record type's prefix."""
+        return grant_read(self.bucket, self._record_type, grantee)
 
     def grant_sweep(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let `grantee` list, read, tag and delete versions of objects under the record type's prefix."""

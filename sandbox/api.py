@@ -1,5 +1,6 @@
 """Serves the template's REST API as API Gateway does: models, mapping templates, integration and gateway responses.
 
+Parameters of the path arrive in templates percent-encoded as they were sent, those of the query string decoded.
 IAM authorization, throttling and usage plans are not emulated: every request counts as authorised. A body that is not
 UTF-8 is refused as invalid JSON, which it is.
 """
@@ -75,7 +76,6 @@ class Api:
 
     def _handle(self, request: Request) -> Response:
         path, _, query = request.target.partition("?")
-        path = urllib.parse.unquote(path)
         context = self._context(request, path)
         try:
             response = self._answer(request, path, query, context)

@@ -6,24 +6,31 @@ Step Functions takes the class name as the error's name and `str(error)` as `err
 
 import functools
 import json
+from collections.abc import Mapping
 
 
 class OffchainError(Exception):
     """A refusal with a text that the caller may read.
 
     `message` says what is wrong and how to mend it: no internal names, addresses or stack. `transaction_id` is 64 hex
-    digits. `certain` is True where this execution can say that the ledger will never refer to its object.
+    digits. `details` are further fields of the answer, for programs. `certain` is True where this execution can say
+    that the ledger will never refer to its object.
     """
 
     certain = False
 
-    def __init__(self, message: str, *, transaction_id: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        transaction_id: str | None = None,
+        details: Mapping[str, str | int | bool] | None = None,
+    ) -> None:
         self.message = message
         self.transaction_id = transaction_id
-        body = {"message": message}
-        if transaction_id:
-            body["transactionId"] = transaction_id
-        super().__init__(json.dumps(body))
+        self.details = dict(details or {})
+        identified = {"transactionId": transaction_id} if transaction_id else {}
+        super().__init__(json.dumps({"message": message} | identified | self.details))
 
 
 class InvalidRequest(OffchainError):
@@ -51,7 +58,24 @@ class Forbidden(OffchainError):
 
 
 class StorageUnavailable(OffchainError):
-    """S3 did not confirm the write. The object may exist; nothing was sent to the ledger."""
+    """S3 did not confirm a write (the object may exist; nothing was sent to the ledger), or could not be read."""
+
+
+class RecordNotFound(OffchainError):
+    """The peers that answered have no record under this identifier."""
+
+
+class RecordUnreadable(OffchainError):
+    """The ledger's answer is not what the chaincode is expected to return."""
+
+
+class ObjectTampered(OffchainError):
+    """The newest version of the object is not what the ledger proves. `versionId` in `details` names one that is."""
+
+
+class ObjectMissing(OffchainError):
+    """The store has no object for the record. `details`: `versions` that remain, `deleteMarker`, and `versionId` of one
+    that the ledger proves."""
 
 
 class ChaincodeRejected(OffchainError):

@@ -22,11 +22,13 @@ class LedgerField:
 class RecordType:
     """One kind of record, as the deployment hands it to the functions in `RECORD_TYPE` (JSON, camelCase names).
 
-    `identifying_field` names one of `ledger_fields`; `data_field` is the request's field with the data in base64.
+    `path` is the API's resource, and names the records in a list. `identifying_field` names one of `ledger_fields`;
+    `data_field` is the request's field with the data in base64.
     `key_prefix` ends with `/`. `content_types` are the allowed media types. `max_data_bytes` bounds the decoded data.
     """
 
     name: str
+    path: str
     identifying_field: str
     ledger_fields: tuple[LedgerField, ...]
     data_field: str
@@ -35,9 +37,13 @@ class RecordType:
     max_data_bytes: int
     create_function: str
     read_function: str
+    list_function: str
     already_exists_error: str
     invalid_data_error: str
     data_too_large_error: str
+    not_found_error: str
+    object_tampered_error: str
+    object_missing_error: str
 
     @classmethod
     def from_json(cls, text: str) -> "RecordType":
@@ -45,6 +51,7 @@ class RecordType:
         value: dict[str, Any] = json.loads(text)
         return cls(
             name=value["name"],
+            path=value["path"],
             identifying_field=value["identifyingField"],
             ledger_fields=tuple(
                 LedgerField(name=field["name"], required=field["required"], max_length=field["maxLength"])
@@ -56,9 +63,13 @@ class RecordType:
             max_data_bytes=value["maxDataBytes"],
             create_function=value["createFunction"],
             read_function=value["readFunction"],
+            list_function=value["listFunction"],
             already_exists_error=value["alreadyExistsError"],
             invalid_data_error=value["invalidDataError"],
             data_too_large_error=value["dataTooLargeError"],
+            not_found_error=value["notFoundError"],
+            object_tampered_error=value["objectTamperedError"],
+            object_missing_error=value["objectMissingError"],
         )
 
     @property
@@ -76,6 +87,11 @@ class RecordType:
         """The ledger's field for the hex SHA-256, such as `imageSha256`."""
         return f"{self.data_field}Sha256"
 
+    @property
+    def identifying(self) -> LedgerField:
+        """The ledger field that identifies a record."""
+        return next(field for field in self.ledger_fields if field.name == self.identifying_field)
+
     def already_exists(self, message: str) -> errors.OffchainError:
         return errors.named(errors.RecordAlreadyExists, self.already_exists_error)(message)
 
@@ -84,6 +100,15 @@ class RecordType:
 
     def data_too_large(self, message: str) -> errors.OffchainError:
         return errors.named(errors.DataTooLarge, self.data_too_large_error)(message)
+
+    def not_found(self, message: str) -> errors.OffchainError:
+        return errors.named(errors.RecordNotFound, self.not_found_error)(message)
+
+    def object_tampered(self, message: str, **details: str | int | bool) -> errors.OffchainError:
+        return errors.named(errors.ObjectTampered, self.object_tampered_error)(message, details=details)
+
+    def object_missing(self, message: str, **details: str | int | bool) -> errors.OffchainError:
+        return errors.named(errors.ObjectMissing, self.object_missing_error)(message, details=details)
 
 
 @functools.cache

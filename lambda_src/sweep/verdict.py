@@ -1,7 +1,6 @@
 """What the ledger says of one object version, made final where it is still open."""
 
 import enum
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,7 +8,8 @@ from dataclasses import dataclass, field
 from shared import submission
 from shared.errors import LedgerUnavailable, OffchainError, OutcomeUnknown
 from shared.identities import Identities, Identity
-from shared.ledger.interface import Call, CreatedRecord, FoundTransaction, Ledger
+from shared.ledger.interface import CreatedRecord, Ledger
+from shared.ledger.records import read_call
 from shared.observability import logger
 from shared.record_type import RecordType
 
@@ -74,21 +74,12 @@ class Judge:
     def _is_committed(self, identity: Identity, stored: StoredSubmission, deadline: float) -> bool:
         for transaction_id in stored.transaction_ids:
             found = self.ledger.find(identity, transaction_id, deadline=deadline)
-            if found and found.code == "VALID" and self._names(found, stored.key):
+            if found and found.code == "VALID" and found.carries(self.record_type.key_field, stored.key):
                 return True
-        read = Call(
-            function=self.record_type.read_function,
-            arguments=(json.dumps({self.record_type.identifying_field: stored.identifier}, ensure_ascii=False),),
+        record = CreatedRecord(
+            read=read_call(self.record_type, stored.identifier), required={self.record_type.key_field: stored.key}
         )
-        record = CreatedRecord(read=read, required={self.record_type.key_field: stored.key})
         return self.ledger.has_record(identity, record, deadline=deadline)
-
-    def _names(self, found: FoundTransaction, key: str) -> bool:
-        try:
-            arguments = [json.loads(argument) for argument in found.arguments]
-        except ValueError:
-            return False
-        return any(isinstance(value, dict) and value.get(self.record_type.key_field) == key for value in arguments)
 
     def _is_retired(self, identity: Identity, stored: StoredSubmission, old: bool, deadline: float) -> bool:
         """Whether none of the submission's transactions can still commit; makes it so where it may."""

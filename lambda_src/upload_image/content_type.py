@@ -2,26 +2,13 @@
 
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from shared.media_types import JPEG, PNG, SVG, WEBP, MediaType
 from shared.record_type import RecordType
 
 from . import svg
 
-
-@dataclass(frozen=True, kw_only=True)
-class MediaType:
-    """`name` as in `image/png`; `extension` of the object key, without a dot."""
-
-    name: str
-    extension: str
-
-
-_PNG = MediaType(name="image/png", extension="png")
-_JPEG = MediaType(name="image/jpeg", extension="jpg")
-_WEBP = MediaType(name="image/webp", extension="webp")
-_SVG = MediaType(name="image/svg+xml", extension="svg")
-_ALIASES = {"image/jpg": _JPEG.name}
+_ALIASES = {"image/jpg": JPEG.name}
 
 
 def determine(data: bytes, declared: str | None, record_type: RecordType) -> MediaType:
@@ -42,7 +29,7 @@ def determine(data: bytes, declared: str | None, record_type: RecordType) -> Med
         raise record_type.invalid_data(
             f"{field}: the data URL declares another type than its bytes have, {media_type.name}. Correct it."
         )
-    if media_type is _SVG:
+    if media_type is SVG:
         try:
             svg.check(data)
         except svg.RefusedSvg as refusal:
@@ -54,12 +41,12 @@ def determine(data: bytes, declared: str | None, record_type: RecordType) -> Med
 
 def _by_signature(data: bytes) -> MediaType | None:
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return _PNG
+        return PNG
     if data.startswith(b"\xff\xd8\xff"):
-        return _JPEG
+        return JPEG
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return _WEBP
-    return _SVG if svg.looks_like_svg(data) else None
+        return WEBP
+    return SVG if svg.looks_like_svg(data) else None
 
 
 def _is_complete_png(data: bytes) -> bool:
@@ -124,7 +111,7 @@ def _all_positive(*numbers: bytes) -> bool:
 
 
 _IS_COMPLETE: dict[MediaType, Callable[[bytes], bool]] = {
-    _PNG: _is_complete_png,
-    _JPEG: _is_complete_jpeg,
-    _WEBP: _is_complete_webp,
+    PNG: _is_complete_png,
+    JPEG: _is_complete_jpeg,
+    WEBP: _is_complete_webp,
 }

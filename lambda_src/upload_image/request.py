@@ -2,15 +2,13 @@
 
 import json
 import re
-import unicodedata
 from dataclasses import dataclass
 
 from shared.errors import InvalidRequest
-from shared.record_type import LedgerField, RecordType
+from shared.fields import check_identifier, ledger_text, text
+from shared.record_type import RecordType
 
 _SUBMISSION_FIELDS = ("requestId", "idempotencyKey", "fabricUsername", "functionType", "chaincodeFunction")
-_IDENTIFIER_MAX_BYTES = 256
-"""With prefix, submission id and extension the object key then stays below S3's 1,024 bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +37,11 @@ def parse(event: object, record_type: RecordType, chaincode_functions: tuple[str
             raise InvalidRequest(f"{name}: missing.")
 
     record = {
-        field.name: _ledger_text(event[field.name], field) for field in record_type.ledger_fields if field.name in event
+        field.name: ledger_text(event[field.name], field) for field in record_type.ledger_fields if field.name in event
     }
-    _check_identifier(record_type.identifying_field, record[record_type.identifying_field])
+    check_identifier(record_type.identifying_field, record[record_type.identifying_field])
     request_id, idempotency_key, fabric_username, function_type, chaincode_function = (
-        _text(name, event.get(name, "")) for name in _SUBMISSION_FIELDS
+        text(name, event.get(name, "")) for name in _SUBMISSION_FIELDS
     )
     if not re.fullmatch(r"[!-~]{0,128}", request_id):
         raise InvalidRequest("requestId: use at most 128 printable ASCII characters without spaces.")
@@ -60,7 +58,7 @@ def parse(event: object, record_type: RecordType, chaincode_functions: tuple[str
         )
     return Request(
         record=record,
-        data=_text(record_type.data_field, event[record_type.data_field]),
+        data=text(record_type.data_field, event[record_type.data_field]),
         request_id=request_id,
         idempotency_key=idempotency_key,
         fabric_username=fabric_username,
@@ -68,37 +66,6 @@ def parse(event: object, record_type: RecordType, chaincode_functions: tuple[str
     )
 
 
-def _text(name: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise InvalidRequest(f"{name}: must be a text.")
-    return value
-
-
-def _ledger_text(value: object, field: LedgerField) -> str:
-    text = _text(field.name, value)
-    if field.required and not text:
-        raise InvalidRequest(f"{field.name}: must not be empty.")
-    if len(text) > field.max_length:
-        raise InvalidRequest(f"{field.name}: {len(text)} characters; at most {field.max_length} are allowed.")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise InvalidRequest(f"{field.name}: contains half of a surrogate pair, which is no character.") from None
-    return text
-
-
-def _check_identifier(name: str, text: str) -> None:
-    """The identifier becomes part of an object key, which URLs, XML listings and consoles must carry unchanged."""
-    if text in (".", "..") or "/" in text:
-        raise InvalidRequest(f'{name}: must not contain "/" nor be "." or "..", since it is part of the object key.')
-    if text != text.strip():
-        raise InvalidRequest(f"{name}: must not begin or end with white space.")
-    if any(unicodedata.category(character) == "Cc" or character in "\ufffe\uffff" for character in text):
-        raise InvalidRequest(f"{name}: must not contain control characters.")
-    if len(text.encode()) > _IDENTIFIER_MAX_BYTES:
-        raise InvalidRequest(f"{name}: longer than {_IDENTIFIER_MAX_BYTES} bytes in UTF-8.")
-
-
 def _shown(value: object) -> str:
-    text = str(value)
-    return json.dumps(text if len(text) <= 64 else text[:64] + "…")
+    shown = str(value)
+    return json.dumps(shown if len(shown) <= 64 else shown[:64] + "…")

@@ -8,7 +8,7 @@ import pytest
 from shared import errors
 from stack_template import Template, create_workflow, definition, of_type, only
 
-from offchain_stack.api import answers
+from offchain_stack.answers import create_answers
 from offchain_stack.record_type import DONOR
 
 
@@ -110,7 +110,7 @@ def test_logs_hold_no_execution_data(template: Template) -> None:
 
 
 def test_the_api_knows_every_error_whose_message_a_caller_may_read(template: Template) -> None:
-    known = answers(DONOR)
+    known = create_answers(DONOR)
     silent = {"OffchainError", "StorageUnavailable", "InvalidData", "DataTooLarge", "RecordAlreadyExists"}
     named = {
         name for name, value in vars(errors).items() if isinstance(value, type) and value.__module__ == "shared.errors"

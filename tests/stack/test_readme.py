@@ -5,7 +5,7 @@ import json
 import re
 from pathlib import Path
 
-from offchain_stack.api import answers
+from offchain_stack.answers import create_answers
 from offchain_stack.record_type import DONOR
 from offchain_stack.settings import Settings
 
@@ -31,5 +31,5 @@ def test_settings() -> None:
 
 def test_errors() -> None:
     documented = {(int(status), error) for status, error, *_ in rows("The API") if re.fullmatch(r"\d+", status)}
-    known = {(answer.status, answer.error) for answer in answers(DONOR).values()}
+    known = {(answer.status, answer.error) for answer in create_answers(DONOR).values()}
     assert documented == known | {(500, "InternalError")}

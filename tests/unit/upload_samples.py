@@ -9,6 +9,7 @@ from typing import Any
 
 RECORD_TYPE = {
     "name": "Donor",
+    "path": "donors",
     "identifyingField": "donorUserName",
     "ledgerFields": [
         {"name": "donorUserName", "required": True, "maxLength": 64},
@@ -20,9 +21,13 @@ RECORD_TYPE = {
     "maxDataBytes": 184320,
     "createFunction": "createDonor",
     "readFunction": "queryDonor",
+    "listFunction": "queryAllDonors",
     "alreadyExistsError": "DonorAlreadyExists",
     "invalidDataError": "InvalidImage",
     "dataTooLargeError": "ImageTooLarge",
+    "notFoundError": "DonorNotFound",
+    "objectTamperedError": "ImageTampered",
+    "objectMissingError": "ImageMissing",
 }
 IDENTITIES = {
     "mspId": "Org1MSP",

@@ -8,6 +8,7 @@ import queue
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from .. import errors, submission
 from ..identity import Identity
@@ -15,7 +16,7 @@ from ..observability import logger
 from . import messages
 from .commit_listener import CommitListener
 from .endorsement import Endorsements, chaincode_ran, endorse
-from .interface import Call, Committed, CreatedRecord, FoundTransaction, Submit
+from .interface import Call, Committed, CreatedRecord, FoundTransaction, Submit, TransactionStatus
 from .network import Network, Timing
 from .ordering import Orderers, Taken
 from .transport import CallFailed, Connection
@@ -27,6 +28,8 @@ _RETIRED = "offchain-stack:retired"
 """The function that a transaction names which only uses up its id. No chaincode runs it."""
 
 _UNUSABLE = "The ledger does not accept this deployment's identity. Tell the operator."
+
+_Known = TypeVar("_Known")
 
 _CONFLICTS = {"MVCC_READ_CONFLICT", "PHANTOM_READ_CONFLICT"}
 
@@ -49,52 +52,31 @@ class FabricLedger:
         """See `Ledger.submit`."""
         return _Submission(self, identity, request, deadline).run()
 
-    def evaluate(self, identity: Identity, call: Call, *, deadline: float) -> bytes:
+    def evaluate(self, identity: Identity, call: Call, *, deadline: float, patience: float | None = None) -> bytes:
         """See `Ledger.evaluate`."""
-        try:
-            messages.signer(identity)
-        except ValueError as error:
-            raise errors.EndorsementFailed(_UNUSABLE) from error
-        denied = False
-        for peer, share in self._in_turn(self._by_readiness(), deadline):
-            try:
-                answer = self._ask(peer, identity, self._network.chaincode, call, share)
-            except CallFailed as failure:
-                denied = denied or failure.code == "UNKNOWN"
-                logger.warning("A query found no answer", extra={"failure": str(failure)[:300]})
-                continue
-            if answer.status < 400:
-                return answer.result
-            reason = {"status": answer.status, "reason": answer.message[:500]}
-            if chaincode_ran(answer):
-                logger.info("The chaincode refused a query", extra=reason)
-                raise errors.ChaincodeRejected("The chaincode refused the query. Check the function's arguments.")
-            logger.warning("A peer could not run the chaincode", extra=reason)
-        if denied:
-            raise errors.EndorsementFailed(_UNUSABLE)
-        raise errors.LedgerUnavailable("No peer of the ledger answered. Try again later.")
+        answer = next(self._answers(identity, call, deadline, patience))
+        if answer.status >= 400:
+            raise errors.ChaincodeRejected("The chaincode refused the query. Check the function's arguments.")
+        return answer.result
+
+    def read(self, identity: Identity, call: Call, *, deadline: float) -> bytes | None:
+        """See `Ledger.read`."""
+        answers = self._answers(identity, call, deadline)
+        return next((answer.result for answer in answers if answer.status < 400 and answer.result), None)
+
+    def status(self, identity: Identity, transaction_id: str, *, deadline: float) -> TransactionStatus | None:
+        """See `Ledger.status`."""
+        return self._at_peers(lambda peer, share: self._status_at(peer, identity, transaction_id, share), deadline)
 
     def find(self, identity: Identity, transaction_id: str, *, deadline: float) -> FoundTransaction | None:
         """See `Ledger.find`."""
-        answered = False
-        for peer, share in self._in_turn(self._by_readiness(), deadline):
-            try:
-                found = self._find_at(peer, identity, transaction_id, share)
-            except CallFailed as failure:
-                logger.warning("A transaction could not be looked up", extra={"failure": str(failure)[:300]})
-                continue
-            answered = True
-            if found:
-                return found
-        if not answered:
-            raise errors.LedgerUnavailable("No peer of the ledger answered. Try again later.")
-        return None
+        return self._at_peers(lambda peer, share: self._find_at(peer, identity, transaction_id, share), deadline)
 
     def has_record(self, identity: Identity, record: CreatedRecord, *, deadline: float) -> bool:
         """See `Ledger.has_record`."""
         reading = self._read(identity, record, self._by_readiness(), deadline)
         if reading is _Reading.UNREADABLE:
-            raise errors.LedgerUnavailable("No peer of the ledger answered. Try again later.")
+            raise _unavailable()
         return reading is _Reading.OURS
 
     def retire(self, identity: Identity, nonce: bytes, note: str, *, deadline: float) -> FoundTransaction:
@@ -119,11 +101,64 @@ class FabricLedger:
             now = time.monotonic()
             yield peer, now + (deadline - now) / (len(different) - number)
 
+    def _answers(
+        self, identity: Identity, call: Call, deadline: float, patience: float | None = None
+    ) -> Iterator[messages.Answer]:
+        """What the chaincode answers at one peer after the other. Raises where none could run it."""
+        try:
+            messages.signer(identity)
+        except ValueError as error:
+            raise errors.EndorsementFailed(_UNUSABLE) from error
+        answered = denied = False
+        for peer, share in self._in_turn(self._by_readiness(), deadline):
+            try:
+                answer = self._ask(peer, identity, self._network.chaincode, call, share, patience)
+            except CallFailed as failure:
+                denied = denied or failure.code == "UNKNOWN"
+                logger.warning("A query found no answer", extra={"failure": str(failure)[:300]})
+                continue
+            if answer.status >= 400:
+                reason = {"status": answer.status, "reason": answer.message[:500]}
+                if not chaincode_ran(answer):
+                    logger.warning("A peer could not run the chaincode", extra=reason)
+                    continue
+                logger.info("The chaincode refused a query", extra=reason)
+            answered = True
+            yield answer
+        if answered:
+            return
+        if denied:
+            raise errors.EndorsementFailed(_UNUSABLE)
+        raise _unavailable()
+
+    def _at_peers(self, look_up: Callable[[Connection, float], _Known | None], deadline: float) -> _Known | None:
+        """What the first peer that knows it says; None where those that answered do not. Raises LedgerUnavailable where
+        none answered."""
+        answered = False
+        for peer, share in self._in_turn(self._by_readiness(), deadline):
+            try:
+                found = look_up(peer, share)
+            except CallFailed as failure:
+                logger.warning("A transaction could not be looked up", extra={"failure": str(failure)[:300]})
+                continue
+            answered = True
+            if found:
+                return found
+        if not answered:
+            raise _unavailable()
+        return None
+
     def _ask(
-        self, peer: Connection, identity: Identity, chaincode: str, call: Call, deadline: float
+        self,
+        peer: Connection,
+        identity: Identity,
+        chaincode: str,
+        call: Call,
+        deadline: float,
+        patience: float | None = None,
     ) -> messages.Answer:
         """Evaluate `call` at one peer under a transaction id that is never used. Raises CallFailed."""
-        timeout = min(self._timing.evaluate, deadline - time.monotonic())
+        timeout = min(patience or self._timing.evaluate, deadline - time.monotonic())
         if timeout <= 0:
             raise CallFailed(peer.address, "DEADLINE_EXCEEDED", "no time left to ask", unsent=True)
         proposal = messages.propose(identity, self._network.channel, chaincode, call, os.urandom(24))
@@ -158,25 +193,43 @@ class FabricLedger:
         self, peer: Connection, identity: Identity, transaction_id: str, deadline: float
     ) -> FoundTransaction | None:
         """Look a transaction up at one peer. Raises CallFailed where the peer does not say whether it has it."""
-        by_id = Call(function="GetTransactionByID", arguments=(self._network.channel, transaction_id))
-        answer = self._ask(peer, identity, "qscc", by_id, deadline)
-        if answer.status >= 400:
-            # "Entry not found in index" in Fabric 2.2, "no such transaction ID [...] in index" from 2.3 on.
-            if "not found" in answer.message or "no such transaction" in answer.message:
-                return None
-            raise CallFailed(peer.address, f"STATUS_{answer.status}", answer.message[:300], unsent=False)
+        data = self._ask_qscc(peer, identity, "GetTransactionByID", transaction_id, deadline)
+        if data is None:
+            return None
         try:
-            found = messages.read_processed_transaction(answer.result)
+            found = messages.read_processed_transaction(data)
             if found.code != "VALID":
                 # An id can occur twice in one block, invalid and then VALID; qscc tells of the first only.
-                by_id = Call(function="GetBlockByTxID", arguments=by_id.arguments)
-                block = self._ask(peer, identity, "qscc", by_id, deadline)
-                if block.status >= 400:
-                    raise CallFailed(peer.address, f"STATUS_{block.status}", block.message[:300], unsent=False)
-                found = messages.read_valid_transaction(block.result, transaction_id) or found
+                block = self._ask_qscc(peer, identity, "GetBlockByTxID", transaction_id, deadline)
+                found = (messages.read_valid_transaction(block, transaction_id) if block else None) or found
         except messages.Unreadable as error:
             raise CallFailed(peer.address, "INTERNAL", str(error), unsent=False) from error
         return found
+
+    def _status_at(
+        self, peer: Connection, identity: Identity, transaction_id: str, deadline: float
+    ) -> TransactionStatus | None:
+        """As `_find_at`, for the place in the chain."""
+        block = self._ask_qscc(peer, identity, "GetBlockByTxID", transaction_id, deadline)
+        if block is None:
+            return None
+        try:
+            return messages.read_status(block, transaction_id)
+        except messages.Unreadable as error:
+            raise CallFailed(peer.address, "INTERNAL", str(error), unsent=False) from error
+
+    def _ask_qscc(
+        self, peer: Connection, identity: Identity, function: str, transaction_id: str, deadline: float
+    ) -> bytes | None:
+        """What the system chaincode qscc returns about a transaction, or None where the peer does not have it."""
+        call = Call(function=function, arguments=(self._network.channel, transaction_id))
+        answer = self._ask(peer, identity, "qscc", call, deadline)
+        if answer.status < 400:
+            return answer.result
+        # "Entry not found in index" in Fabric 2.2, "no such transaction ID [...] in index" from 2.3 on.
+        if "not found" in answer.message or "no such transaction" in answer.message:
+            return None
+        raise CallFailed(peer.address, f"STATUS_{answer.status}", answer.message[:300], unsent=False)
 
 
 class _Reading(enum.Enum):
@@ -513,6 +566,10 @@ class _Submission:
             "The ledger has not told yet whether the request succeeded. Ask again with the same Idempotency-Key.",
             transaction_id=self._current,
         )
+
+
+def _unavailable() -> errors.LedgerUnavailable:
+    return errors.LedgerUnavailable("No peer of the ledger answered. Try again later.")
 
 
 def _same(found: bytes, sent: str) -> bool:

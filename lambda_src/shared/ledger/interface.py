@@ -1,5 +1,7 @@
 """What the rest of the product sees of a ledger. Another transport or message set can stand in behind it."""
 
+import datetime
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -73,6 +75,25 @@ class FoundTransaction:
     function: str
     arguments: tuple[bytes, ...]
 
+    def carries(self, name: str, value: str) -> bool:
+        """Whether one of its arguments is a JSON object with `value` under `name`."""
+        try:
+            arguments = [json.loads(argument) for argument in self.arguments]
+        except ValueError:
+            return False
+        return any(isinstance(argument, dict) and argument.get(name) == value for argument in arguments)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransactionStatus:
+    """Where and how a transaction is on the ledger. `code` is Fabric's name of its validation code, such as VALID.
+    `timestamp` is what its submitter claims, since Fabric's blocks carry no time; None where that is no time."""
+
+    transaction_id: str
+    code: str
+    block_number: int
+    timestamp: datetime.datetime | None
+
 
 class Ledger(Protocol):
     """A channel and a chaincode. Each `deadline` is a `time.monotonic()` value by which the method has returned."""
@@ -86,9 +107,21 @@ class Ledger(Protocol):
         """
         ...
 
-    def evaluate(self, identity: Identity, call: Call, *, deadline: float) -> bytes:
-        """Run `call` at one peer and return its result; nothing is ordered. Raises ChaincodeRejected,
-        EndorsementFailed or LedgerUnavailable."""
+    def evaluate(self, identity: Identity, call: Call, *, deadline: float, patience: float | None = None) -> bytes:
+        """Run `call` at one peer and return its result; nothing is ordered. `patience`: seconds to wait for a peer
+        before the next one is asked, where more than usual are needed; at most its share of the time to `deadline`.
+        Raises ChaincodeRejected, EndorsementFailed or LedgerUnavailable."""
+        ...
+
+    def read(self, identity: Identity, call: Call, *, deadline: float) -> bytes | None:
+        """Run a query at one peer after the other until one returns something; None where the chaincode returned
+        nothing or refused at each peer that answered, as it does for a record that is not there. (A peer may lag behind
+        the one that told of a commit.) Raises EndorsementFailed, or LedgerUnavailable where no peer answered."""
+        ...
+
+    def status(self, identity: Identity, transaction_id: str, *, deadline: float) -> TransactionStatus | None:
+        """Where the transaction is on the ledger, or None as `find`. Raises LedgerUnavailable where no peer
+        answered."""
         ...
 
     def find(self, identity: Identity, transaction_id: str, *, deadline: float) -> FoundTransaction | None:

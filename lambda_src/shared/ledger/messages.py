@@ -5,13 +5,14 @@ Of hfc this uses the messages (`hfc.protos`), the builders (`hfc.util.utils`, `h
 UTF-8 here, since hfc's own conversion is latin-1.
 """
 
+import datetime
 import hashlib
 import importlib.util
 import os
 import sys
 import time
 import types
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -24,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from ..identity import Identity
 from ..submission import creator as serialized_creator
 from ..submission import transaction_id as compute_transaction_id
-from .interface import Call, FoundTransaction
+from .interface import Call, FoundTransaction, TransactionStatus
 
 # hfc's generated modules are older than protobuf's C implementation accepts.
 os.environ["PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"] = "python"
@@ -228,19 +229,46 @@ def read_processed_transaction(data: bytes) -> FoundTransaction:
 def read_valid_transaction(data: bytes, transaction_id: str) -> FoundTransaction | None:
     """Read qscc's answer to GetBlockByTxID: the transaction of that id in the block that is VALID, if one is. Raises
     Unreadable."""
-    block = _parse(common_pb2.Block, data)
-    codes = block.metadata.metadata[common_pb2.TRANSACTIONS_FILTER]
-    for code, envelope in zip(codes, block.data.data, strict=True):
+    for code, envelope in _transactions(_parse(common_pb2.Block, data)):
         if _code_name(code) == "VALID":
-            found = _transaction(_parse(common_pb2.Envelope, envelope), code)
+            found = _transaction(envelope, code)
             if found.transaction_id == transaction_id:
                 return found
     return None
 
 
+def read_status(data: bytes, transaction_id: str) -> TransactionStatus:
+    """Read qscc's answer to GetBlockByTxID: the status of that id, of which VALID outweighs all others. Raises
+    Unreadable."""
+    block = _parse(common_pb2.Block, data)
+    found: TransactionStatus | None = None
+    for code, envelope in _transactions(block):
+        header = _channel_header(_parse(common_pb2.Payload, envelope.payload))
+        if header.tx_id == transaction_id and (found is None or _code_name(code) == "VALID"):
+            found = TransactionStatus(
+                transaction_id=transaction_id,
+                code=_code_name(code),
+                block_number=block.header.number,
+                timestamp=_time(header.timestamp),
+            )
+    if found is None:
+        raise Unreadable("not the block of this transaction")
+    return found
+
+
+def _transactions(block: Any) -> Iterator[tuple[int, Any]]:
+    codes = block.metadata.metadata[common_pb2.TRANSACTIONS_FILTER]
+    for code, envelope in zip(codes, block.data.data, strict=True):
+        yield code, _parse(common_pb2.Envelope, envelope)
+
+
+def _channel_header(payload: Any) -> Any:
+    return _parse(common_pb2.ChannelHeader, payload.header.channel_header)
+
+
 def _transaction(envelope: Any, code: int) -> FoundTransaction:
     payload = _parse(common_pb2.Payload, envelope.payload)
-    header = _parse(common_pb2.ChannelHeader, payload.header.channel_header)
+    header = _channel_header(payload)
     arguments: list[bytes] = []
     chaincode = ""
     actions = _parse(transaction_pb2.Transaction, payload.data).actions
@@ -301,6 +329,14 @@ def _parse(message_type: Any, data: bytes) -> Any:
     except DecodeError as error:
         raise Unreadable(f"not a {message_type.__name__}") from error
     return message
+
+
+def _time(timestamp: Any) -> datetime.datetime | None:
+    try:
+        time: datetime.datetime = timestamp.ToDatetime(tzinfo=datetime.UTC)
+    except (OverflowError, ValueError):
+        return None
+    return time
 
 
 def _now() -> Any:

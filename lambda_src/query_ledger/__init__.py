@@ -1,0 +1,1 @@
+"""The query function: reads records and transactions from the ledger; changes nothing anywhere."""

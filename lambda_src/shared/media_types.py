@@ -1,0 +1,28 @@
+"""The media types that an object may have, and the extensions of object keys that stand for them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaType:
+    """`name` as in `image/png`; `extension` of the object key, without a dot. `may_run`: a browser that opens it as a
+    page could run something in it."""
+
+    name: str
+    extension: str
+    may_run: bool = False
+
+
+PNG = MediaType(name="image/png", extension="png")
+JPEG = MediaType(name="image/jpeg", extension="jpg")
+WEBP = MediaType(name="image/webp", extension="webp")
+SVG = MediaType(name="image/svg+xml", extension="svg", may_run=True)
+UNKNOWN = MediaType(name="application/octet-stream", extension="", may_run=True)
+
+_BY_EXTENSION = {each.extension: each for each in (PNG, JPEG, WEBP, SVG)} | {"jpeg": JPEG}
+
+
+def of_key(key: str) -> MediaType:
+    """The media type that a key's extension stands for. The key is on the ledger, so that nobody can change it; the
+    content type in the object's metadata can be changed without its bytes."""
+    return _BY_EXTENSION.get(key.rpartition(".")[2].lower(), UNKNOWN)

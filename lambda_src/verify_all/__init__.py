@@ -1,0 +1,1 @@
+"""The verify-all function: holds every record's object against the ledger's hash."""

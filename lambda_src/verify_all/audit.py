@@ -1,0 +1,132 @@
+"""Walks all records and verifies each one's object, several at a time."""
+
+import enum
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared import aws
+from shared.errors import ObjectMissing, ObjectTampered, OffchainError
+from shared.identities import Identities
+from shared.ledger.interface import Ledger
+from shared.ledger.records import list_call, read_call, read_list, read_record
+from shared.record_type import RecordType
+from shared.verification import Verifier, proof_of
+
+_LISTING = 60.0
+_PER_OBJECT = 60.0
+_RESERVE = _PER_OBJECT + 10.0
+"""Seconds: with less left to the deadline no further object is begun."""
+_AT_A_TIME = aws.CONNECTIONS
+
+
+class Outcome(enum.Enum):
+    """What was found of one identifier. TAMPERED, MISSING and UNREADABLE are findings; UNRECORDED, objects without a
+    record, are the sweep's."""
+
+    VERIFIED = "verified"
+    WITHOUT_OBJECT = "withoutObject"
+    UNVERIFIABLE = "unverifiable"
+    TAMPERED = "tampered"
+    MISSING = "missing"
+    UNREADABLE = "unreadable"
+    UNRECORDED = "unrecorded"
+
+
+@dataclass(kw_only=True)
+class Report:
+    """Of one batch. `findings`: `{"identifier", "outcome", "key"?, "message", ...}`, with the error's details."""
+
+    total: int
+    examined: int = 0
+    counts: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
+    findings: list[dict[str, Any]] = field(default_factory=list)
+    resume_after: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """`by_checksum`: see `Verifier.verify`."""
+
+    ledger: Ledger
+    identities: Identities
+    record_type: RecordType
+    verifier: Verifier
+    by_checksum: bool
+
+    def run(self, *, resume_after: str, limit: int | None, deadline: float) -> Report:
+        """Verify the objects of the identifiers behind `resume_after`, in their order, until `limit` of them or the
+        time to `deadline` (a `time.monotonic()` value) is used up.
+
+        Identifiers come from the chaincode's list and from the bucket: the workshop's list leaves out those that begin
+        with `z`, with most punctuation or with a letter beyond ASCII, since it ends at `donorz`.
+
+        Raises ChaincodeRejected, EndorsementFailed, LedgerUnavailable or RecordUnreadable where the records cannot be
+        listed, botocore's errors where the bucket cannot.
+        """
+        identity = self.identities.identity(self.identities.default_user)
+        call = list_call(self.record_type)
+        text = self.ledger.evaluate(identity, call, deadline=time.monotonic() + _LISTING, patience=_LISTING)
+        listed = {
+            str(record.get(self.record_type.identifying_field, key)): record
+            for key, record in read_list(text, self.record_type).items()
+        }
+        identifiers = sorted(listed.keys() | set(self._in_bucket()))
+        report = Report(total=len(identifiers), resume_after=resume_after)
+        waiting = [each for each in identifiers if each > resume_after][:limit]
+
+        def examine(identifier: str) -> tuple[Outcome, dict[str, Any]] | None:
+            if time.monotonic() > deadline - _RESERVE:
+                return None
+            return self._examine(identity, identifier, listed.get(identifier))
+
+        with ThreadPoolExecutor(_AT_A_TIME) as pool:
+            for identifier, found in zip(waiting, pool.map(examine, waiting), strict=True):
+                if found is None:
+                    break
+                outcome, finding = found
+                report.examined += 1
+                report.counts[outcome] += 1
+                report.resume_after = identifier
+                if finding:
+                    report.findings.append({"identifier": identifier, "outcome": outcome.value} | finding)
+        if report.examined == len(waiting) and (not waiting or waiting[-1] == identifiers[-1]):
+            report.resume_after = None
+        return report
+
+    def _examine(self, identity: Any, identifier: str, record: dict[str, Any] | None) -> tuple[Outcome, dict[str, Any]]:
+        key: dict[str, Any] = {}
+        try:
+            deadline = time.monotonic() + _PER_OBJECT
+            if record is None:
+                call = read_call(self.record_type, identifier)
+                text = self.ledger.read(identity, call, deadline=deadline)
+                if text is None:
+                    return Outcome.UNRECORDED, {}
+                record = read_record(text, self.record_type)
+            if not record.get(self.record_type.key_field):
+                return Outcome.WITHOUT_OBJECT, {}
+            proof = proof_of(record, identifier, self.record_type)
+            key = {"key": proof.key}
+            verified = self.verifier.verify(proof, by_checksum=self.by_checksum, deadline=deadline)
+            return (Outcome.VERIFIED if verified.verified_by else Outcome.UNVERIFIABLE), {}
+        except ObjectTampered as error:
+            return Outcome.TAMPERED, key | {"message": error.message} | error.details
+        except ObjectMissing as error:
+            return Outcome.MISSING, key | {"message": error.message} | error.details
+        except OffchainError as error:
+            return Outcome.UNREADABLE, key | {"message": error.message}
+
+    def _in_bucket(self) -> Iterator[str]:
+        """The identifiers that object keys begin with, those of objects behind a delete marker included."""
+        prefix = self.record_type.key_prefix
+        pages = (
+            aws.client("s3")
+            .get_paginator("list_object_versions")
+            .paginate(Bucket=self.verifier.bucket, Prefix=prefix, Delimiter="/")
+        )
+        for page in pages:
+            for each in page.get("CommonPrefixes", []):
+                yield each["Prefix"].removeprefix(prefix).rstrip("/")

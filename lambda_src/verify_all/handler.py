@@ -1,0 +1,56 @@
+"""The Lambda entry of the verify-all function: one batch an invocation."""
+
+import os
+import time
+from typing import Any
+
+from aws_lambda_powertools import Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from shared import identities, record_type
+from shared.ledger import environment
+from shared.observability import logger
+from shared.verification import Verifier
+
+from .audit import Audit
+
+_metrics = Metrics(namespace="OffChainStack", service="verify-all")
+
+
+# log_event=False keeps the event out of the log even where POWERTOOLS_LOGGER_LOG_EVENT is set.
+@logger.inject_lambda_context(clear_state=True, log_event=False)
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Verify what one batch holds.
+
+    Event, each field optional: `{"resumeAfter": "<identifier>", "limit": int, "byChecksum": bool}`. Without `limit` a
+    batch takes what the function's time allows.
+
+    Returns `{"total", "examined", "counts": {"verified", "withoutObject", "unverifiable", "tampered", "missing",
+    "unreadable", "unrecorded"}, "findings", "resumeAfter"}`: `total` identifiers there are, `findings` as `Audit.run`
+    has them, and the identifier to go on after, null at the end. Raises what `Audit.run` raises.
+    """
+    began = time.monotonic()
+    kind = record_type.from_environment()
+    audit = Audit(
+        ledger=environment.ledger(),
+        identities=identities.from_environment(),
+        record_type=kind,
+        verifier=Verifier(bucket=os.environ["S3_BUCKET"], record_type=kind),
+        by_checksum=event.get("byChecksum", False),
+    )
+    report = audit.run(
+        resume_after=event.get("resumeAfter") or "",
+        limit=event.get("limit"),
+        deadline=began + context.get_remaining_time_in_millis() / 1000,
+    )
+    counts = {outcome.value: number for outcome, number in report.counts.items()}
+    logger.info("Verified", extra={"examined": report.examined, **counts, "findings": report.findings})
+    for name, value in counts.items():
+        _metrics.add_metric(name=f"Objects{name[:1].upper()}{name[1:]}", unit=MetricUnit.Count, value=value)
+    _metrics.flush_metrics()
+    return {
+        "total": report.total,
+        "examined": report.examined,
+        "counts": counts,
+        "findings": report.findings,
+        "resumeAfter": report.resume_after,
+    }

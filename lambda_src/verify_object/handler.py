@@ -1,0 +1,39 @@
+"""The Lambda entry of the verify function."""
+
+import datetime
+import functools
+import os
+import time
+from typing import Any
+
+from shared import errors, record_type
+from shared.observability import logger
+from shared.verification import Verifier
+
+from .presentation import Presenter
+
+_TO_ANSWER = 1.0
+"""Seconds that the function keeps to answer before Lambda would stop it."""
+
+
+@functools.cache
+def presenter() -> Presenter:
+    """The presenter of `RECORD_TYPE`, `S3_BUCKET` and `URL_EXPIRES_SECONDS`; made once."""
+    kind = record_type.from_environment()
+    return Presenter(
+        verifier=Verifier(bucket=os.environ["S3_BUCKET"], record_type=kind),
+        record_type=kind,
+        expires=datetime.timedelta(seconds=int(os.environ["URL_EXPIRES_SECONDS"])),
+    )
+
+
+# log_event=False keeps the event out of the log even where POWERTOOLS_LOGGER_LOG_EVENT is set.
+@logger.inject_lambda_context(clear_state=True, log_event=False)
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """See `Presenter.present` for the event, the answer and the errors."""
+    deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - _TO_ANSWER
+    try:
+        return presenter().present(event, deadline=deadline)
+    except errors.OffchainError as error:
+        logger.warning("Refused", extra={"error": type(error).__name__, "details": error.details})
+        raise

@@ -1,0 +1,142 @@
+"""The work over the whole bucket: a function, batch after batch, by schedule or by hand."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_stepfunctions as sfn
+from aws_cdk import aws_stepfunctions_tasks as tasks
+from constructs import Construct
+
+from .workflow import SERVICE_ERRORS, THROTTLED, allow_logs_and_traces, retry
+
+
+class _BatchWorkflow(Construct):
+    """A STANDARD state machine that runs a function batch by batch, each beginning where the last one ended, and the
+    rule that starts it. Step Functions keeps 25,000 events of an execution, some 2,500 batches."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        function: lambda_.IFunction,
+        batch: str,
+        end: str,
+        schedule: events.Schedule | None,
+        event: Mapping[str, Any],
+        log_retention: logs.RetentionDays,
+    ) -> None:
+        super().__init__(scope, id)
+        self.log_group = logs.LogGroup(self, "Logs", retention=log_retention)
+        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("states.amazonaws.com"))
+        self.role.add_to_policy(
+            iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[function.function_arn])
+        )
+        allow_logs_and_traces(self.role)
+        one = tasks.LambdaInvoke(
+            self,
+            batch,
+            state_name=batch,
+            lambda_function=function,
+            result_selector={"resumeAfter.$": "$.Payload.resumeAfter"},
+            result_path="$.batch",
+            retry_on_service_exceptions=False,
+            task_timeout=sfn.Timeout.duration(cdk.Duration.minutes(6)),
+        )
+        retry(one, [THROTTLED, *SERVICE_ERRORS])
+        one.next(
+            sfn.Choice(self, "IsEnd")
+            .when(sfn.Condition.is_null("$.batch.resumeAfter"), sfn.Succeed(self, end))
+            .otherwise(
+                sfn.Pass(self, "NextBatch", input_path="$.batch.resumeAfter", result_path="$.resumeAfter").next(one)
+            )
+        )
+        self.state_machine = sfn.StateMachine(
+            self,
+            "StateMachine",
+            definition_body=sfn.DefinitionBody.from_chainable(one),
+            timeout=cdk.Duration.hours(24),
+            role=self.role.without_policy_updates(),
+            logs=sfn.LogOptions(destination=self.log_group, level=sfn.LogLevel.ALL, include_execution_data=False),
+            tracing_enabled=True,
+        )
+        self.state_machine.node.add_dependency(self.role)
+        self.rule: events.Rule | None = None
+        if schedule:
+            self.rule = events.Rule(
+                self,
+                "Schedule",
+                schedule=schedule,
+                targets=[
+                    targets.SfnStateMachine(self.state_machine, input=events.RuleTargetInput.from_object(dict(event)))
+                ],
+            )
+
+
+class SweepWorkflow(_BatchWorkflow):
+    """Runs the sweep function over the whole bucket.
+
+    Its input is the function's event, so that a person may start it with `{"dryRun": true}`. One run takes some 2,500
+    batches of 1,000 unsettled versions.
+
+    * `schedule`: when it starts by itself; None: never.
+
+    Exposes `state_machine`, `role`, `log_group` and `rule` (None without schedule).
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        sweep_function: lambda_.IFunction,
+        schedule: events.Schedule | None = None,
+        log_retention: logs.RetentionDays = logs.RetentionDays.THREE_MONTHS,
+    ) -> None:
+        super().__init__(
+            scope,
+            id,
+            function=sweep_function,
+            batch="SweepBatch",
+            end="Swept",
+            schedule=schedule,
+            event={"dryRun": False},
+            log_retention=log_retention,
+        )
+
+
+class VerifyAllWorkflow(_BatchWorkflow):
+    """Runs the verify-all function over all records. Its findings are in the function's log and metrics.
+
+    Its input is the function's event, so that a person may start it with `{"byChecksum": true}`.
+
+    * `schedule`: when it starts by itself; None: never.
+
+    Exposes `state_machine`, `role`, `log_group` and `rule` (None without schedule).
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        verify_all_function: lambda_.IFunction,
+        schedule: events.Schedule | None = None,
+        log_retention: logs.RetentionDays = logs.RetentionDays.THREE_MONTHS,
+    ) -> None:
+        super().__init__(
+            scope,
+            id,
+            function=verify_all_function,
+            batch="VerifyBatch",
+            end="Verified",
+            schedule=schedule,
+            event={"byChecksum": False},
+            log_retention=log_retention,
+        )
