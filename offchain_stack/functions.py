@@ -265,6 +265,7 @@ class UploadFunction(_VpcFunction):
             code=code("upload_image", exclude=["shared/ledger"]),
             description=f"Writes the {record_type.data_field} of a {record_type.name} to S3",
             environment=record_type.to_environment()
+            | record_type.callable_environment()
             | network.identities_environment
             | {"S3_BUCKET": bucket.bucket_name}
             | _log_environment("upload"),
@@ -362,6 +363,7 @@ class ChaincodeFunction(_LedgerFunction):
             source="invoke_chaincode",
             service="chaincode",
             description=f"Invokes chaincode for a {record_type.name} and waits for the verdict",
+            environment=record_type.callable_environment(),
             vpc=vpc,
             network=network,
             subnets=subnets,
@@ -441,7 +443,7 @@ class VerifyFunction(_VpcFunction):
             id,
             handler="verify_object.handler.handler",
             code=code("verify_object", exclude=["shared/ledger"]),
-            description=f"Verifies the {record_type.data_field} of a {record_type.name} against the ledger's hash",
+            description=f"Verifies the {record_type.data_field} of a {record_type.name} against its hash on the ledger",
             environment=record_type.to_environment()
             | {
                 "S3_BUCKET": bucket.bucket_name,
@@ -485,7 +487,7 @@ class VerifyAllFunction(_LedgerFunction):
             id,
             source="verify_all",
             service="verify-all",
-            description=f"Verifies the {record_type.data_field} of every {record_type.name} against the ledger's hash",
+            description=f"Verifies all {record_type.path} against their hashes on the ledger",
             environment={"S3_BUCKET": bucket.bucket_name},
             vpc=vpc,
             network=network,

@@ -96,7 +96,7 @@ class RecordType:
         )
 
     def to_environment(self) -> dict[str, str]:
-        """The functions' environment: `RECORD_TYPE`, and `CHAINCODE_FUNCTIONS` with what callers may name."""
+        """The environment of every function: `RECORD_TYPE`."""
         record_type: dict[str, Any] = {
             "name": self.name,
             "path": self.path,
@@ -119,8 +119,12 @@ class RecordType:
             "objectTamperedError": self.object_tampered_error,
             "objectMissingError": self.object_missing_error,
         }
+        return {"RECORD_TYPE": json.dumps(record_type)}
+
+    def callable_environment(self) -> dict[str, str]:
+        """The environment of the functions that take requests: `CHAINCODE_FUNCTIONS`, what callers may name."""
         functions = {"invoke": [self.create_function], "query": list(self.query_functions)}
-        return {"RECORD_TYPE": json.dumps(record_type), "CHAINCODE_FUNCTIONS": json.dumps(functions)}
+        return {"CHAINCODE_FUNCTIONS": json.dumps(functions)}
 
     def request_schema(self) -> dict[str, Any]:
         """The request body's JSON schema (draft 4). The data has no `maxLength`: a refusal would quote it whole."""

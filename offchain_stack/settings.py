@@ -43,6 +43,12 @@ def _number(value: Any) -> int:
     return value
 
 
+def _minutes_of_an_hour(value: Any) -> int:
+    if _number(value) > 60:
+        raise ValueError
+    return int(value)
+
+
 def _endpoints(value: Any) -> tuple[Endpoint, ...]:
     if not isinstance(value, list) or not value:
         raise ValueError
@@ -185,7 +191,9 @@ class Settings:
     )
     noncurrent_days: int = _setting(_number, 30, "Days until an old object version is deleted", default=30)
     sweep_interval_minutes: int = _setting(_number, 60, "Minutes between two sweeps of the bucket", default=60)
-    url_expires_minutes: int = _setting(_number, 5, "Minutes that a URL to a verified picture is good for", default=5)
+    url_expires_minutes: int = _setting(
+        _minutes_of_an_hour, 5, "Minutes, at most 60, that a URL to a verified picture is good for", default=5
+    )
     verify_all_interval_hours: int | None = _setting(
         _number, 168, "Hours between two verifications of all pictures; none by default", default=None
     )

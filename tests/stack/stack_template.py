@@ -28,10 +28,25 @@ def definition(template: Template) -> dict[str, Any]:
 
 
 def create_workflow(template: Template) -> Any:
-    """The properties of the create flow's state machine: the EXPRESS one."""
+    """The properties of the create flow's state machine."""
+    return _machine(template, "S3Upload")
+
+
+def read_workflow(template: Template) -> Any:
+    """The properties of the read flow's state machine."""
+    return _machine(template, "QueryRecord")
+
+
+def _machine(template: Template, state: str) -> Any:
     machines = of_type(template, "AWS::StepFunctions::StateMachine").values()
-    (properties,) = [machine for machine in machines if machine.get("StateMachineType") == "EXPRESS"]
+    (properties,) = [each for each in machines if f'"{state}"' in flat(each["DefinitionString"])]
     return properties
+
+
+def create_method(template: Template) -> Any:
+    """The properties of the API's `POST`."""
+    (method,) = [each for each in of_type(template, "AWS::ApiGateway::Method").values() if each["HttpMethod"] == "POST"]
+    return method
 
 
 def flat(value: Any) -> str:

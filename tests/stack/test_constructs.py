@@ -9,6 +9,7 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
@@ -25,7 +26,12 @@ from offchain_stack import (
     FabricNetwork,
     FabricUser,
     OffChainStore,
+    QueryFunction,
+    ReadWorkflow,
     UploadFunction,
+    VerifyAllFunction,
+    VerifyAllWorkflow,
+    VerifyFunction,
 )
 
 Synthesize = Callable[[Callable[[cdk.App], None]], dict[str, Template]]
@@ -341,6 +347,65 @@ class TestDonorApi:
         assert deployment(DONOR) != deployment(fewer)
 
 
+class TestReading:
+    def test_least_statements(self, synthesize: Synthesize) -> None:
+        def build(app: cdk.App) -> None:
+            stack, vpc = foreign(app)
+            store = OffChainStore(stack, "Store", vpc=vpc)
+            store.admit_read()
+            query = QueryFunction(stack, "Query", vpc=vpc, network=network(stack))
+            verify = VerifyFunction(stack, "Verify", vpc=vpc, bucket=store.bucket)
+            read = ReadWorkflow(stack, "Read", query_function=query.function, verify_function=verify.function)
+            api = DonorApi(
+                stack,
+                "Api",
+                state_machine=machine(stack),
+                read_state_machine=read.state_machine,
+                cloud_watch_role=False,
+            )
+            caller = iam.Role(stack, "Caller", assumed_by=iam.AccountRootPrincipal())
+            api.grant_read(caller)
+            store.grant_read(caller)
+
+        template = synthesize(build)["Foreign"]
+        granted = actions(template)
+        for path in ("/GET/donors", "/GET/donors/*", "/GET/transactions/*"):
+            assert [each for each in granted if each.startswith("execute-api:Invoke") and each.endswith(path)]
+        assert not [each for each in granted if "/POST/" in each]
+        assert "s3:GetObjectVersion <StoreBucket4FBDE984.Arn>/ngo-donor-images/*" in granted
+
+    def test_a_customer_key_may_be_used_to_decrypt_alone(self, synthesize: Synthesize) -> None:
+        def build(app: cdk.App) -> None:
+            stack, vpc = foreign(app)
+            key = kms.Key.from_key_arn(stack, "Key", KEY)
+            store = OffChainStore(stack, "Store", vpc=vpc, encryption_key=key)
+            VerifyFunction(stack, "Verify", vpc=vpc, bucket=store.bucket)
+
+        granted = actions(synthesize(build)["Foreign"])
+        assert {each for each in granted if each.startswith("kms:")} == {f"kms:Decrypt {KEY}"}
+
+    def test_without_a_read_state_machine_nothing_can_be_read(self, synthesize: Synthesize) -> None:
+        def build(app: cdk.App) -> None:
+            stack = cdk.Stack(app, "Foreign")
+            assert not DonorApi(stack, "Api", state_machine=machine(stack)).read_methods
+
+        assert only(synthesize(build)["Foreign"], "AWS::ApiGateway::Method")["HttpMethod"] == "POST"
+
+    @pytest.mark.parametrize("hours", [None, 24])
+    def test_everything_is_verified_by_schedule_only_where_one_is_given(
+        self, synthesize: Synthesize, hours: int | None
+    ) -> None:
+        def build(app: cdk.App) -> None:
+            stack, vpc = foreign(app)
+            store = OffChainStore(stack, "Store", vpc=vpc)
+            function = VerifyAllFunction(stack, "All", vpc=vpc, bucket=store.bucket, network=network(stack))
+            schedule = events.Schedule.rate(cdk.Duration.hours(hours)) if hours else None
+            VerifyAllWorkflow(stack, "Workflow", verify_all_function=function.function, schedule=schedule)
+
+        rules = of_type(synthesize(build)["Foreign"], "AWS::Events::Rule")
+        assert [rule["ScheduleExpression"] for rule in rules.values()] == (["rate(1 day)"] if hours else [])
+
+
 class TestRecordType:
     def test_another_type_says_nothing_of_donors(self, synthesize: Synthesize) -> None:
         receipt = dataclasses.replace(
@@ -351,10 +416,14 @@ class TestRecordType:
             key_prefix="receipts/",
             create_function="createReceipt",
             read_function="queryReceipt",
+            list_function="queryAllReceipts",
             query_functions=("queryReceipt",),
             already_exists_error="ReceiptAlreadyExists",
             invalid_data_error="InvalidScan",
             data_too_large_error="ScanTooLarge",
+            not_found_error="ReceiptNotFound",
+            object_tampered_error="ScanTampered",
+            object_missing_error="ScanMissing",
             identifying_field="receiptNumber",
             ledger_fields=(dataclasses.replace(DONOR.ledger_fields[0], name="receiptNumber"),),
         )
@@ -373,7 +442,14 @@ class TestRecordType:
                 bucket=store.bucket,
                 record_type=receipt,
             )
-            DonorApi(stack, "Api", state_machine=workflow.state_machine, record_type=receipt)
+            query = QueryFunction(stack, "Query", vpc=vpc, network=ledger, record_type=receipt)
+            verify = VerifyFunction(stack, "Verify", vpc=vpc, bucket=store.bucket, record_type=receipt)
+            read = ReadWorkflow(
+                stack, "Read", query_function=query.function, verify_function=verify.function
+            ).state_machine
+            VerifyAllFunction(stack, "All", vpc=vpc, bucket=store.bucket, network=ledger, record_type=receipt)
+            machine = workflow.state_machine
+            DonorApi(stack, "Api", state_machine=machine, read_state_machine=read, record_type=receipt)
 
         text = json.dumps(synthesize(build)["Foreign"])
         assert "InvokeCreateReceiptChaincode" in text

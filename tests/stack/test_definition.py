@@ -1,12 +1,12 @@
 """The state machine's definition, read: what it deletes after, and that its times fit. Running it: tests/sandbox."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from shared import errors
-from stack_template import Template, create_workflow, definition, of_type, only
+from stack_template import Template, create_method, create_workflow, definition, flat, of_type, read_workflow
 
 from offchain_stack.answers import create_answers
 from offchain_stack.record_type import DONOR
@@ -94,29 +94,47 @@ def test_retries_are_jittered(states: dict[str, Any]) -> None:
 
 def test_answers_before_the_api_gives_up(template: Template, states: dict[str, Any]) -> None:
     whole = definition(template)["TimeoutSeconds"]
-    integration = only(template, "AWS::ApiGateway::Method")["Integration"]["TimeoutInMillis"] / 1000
+    integration = create_method(template)["Integration"]["TimeoutInMillis"] / 1000
     assert whole < integration <= 29
     lambdas = {each["Handler"]: each["Timeout"] for each in of_type(template, "AWS::Lambda::Function").values()}
     assert lambdas["upload_image.handler.handler"] < states["S3Upload"]["TimeoutSeconds"]
     assert lambdas["invoke_chaincode.handler.handler"] < states["SettleTransaction"]["TimeoutSeconds"]
 
 
-def test_logs_hold_no_execution_data(template: Template) -> None:
-    machine = create_workflow(template)
+@pytest.mark.parametrize("workflow", [create_workflow, read_workflow])
+def test_logs_hold_no_execution_data(template: Template, workflow: Callable[[Template], Any]) -> None:
+    machine = workflow(template)
     assert machine["StateMachineType"] == "EXPRESS"
     assert machine["LoggingConfiguration"]["IncludeExecutionData"] is False
     assert machine["LoggingConfiguration"]["Level"] == "ALL"
     assert machine["TracingConfiguration"] == {"Enabled": True}
 
 
+def test_reading_ends_before_the_api_gives_up(template: Template) -> None:
+    read = json.loads(flat(read_workflow(template)["DefinitionString"]))
+    lambdas = {each["Handler"]: each["Timeout"] for each in of_type(template, "AWS::Lambda::Function").values()}
+    assert read["TimeoutSeconds"] < 29
+    for name, state in read["States"].items():
+        if state["Type"] == "Task":
+            function = "verify_object" if name == "VerifyObject" else "query_ledger"
+            assert lambdas[f"{function}.handler.handler"] < state["TimeoutSeconds"]
+
+
+def test_reading_names_no_service_but_lambda(template: Template) -> None:
+    read = json.loads(flat(read_workflow(template)["DefinitionString"]))
+    resources = {state["Resource"] for state in read["States"].values() if state["Type"] == "Task"}
+    assert resources == {"arn:<AWS::Partition>:states:::lambda:invoke"}
+
+
 def test_the_api_knows_every_error_whose_message_a_caller_may_read(template: Template) -> None:
     known = create_answers(DONOR)
+    only_read = {"RecordNotFound", "RecordUnreadable", "ObjectTampered", "ObjectMissing"}
     silent = {"OffchainError", "StorageUnavailable", "InvalidData", "DataTooLarge", "RecordAlreadyExists"}
     named = {
         name for name, value in vars(errors).items() if isinstance(value, type) and value.__module__ == "shared.errors"
     }
     renamed = {DONOR.already_exists_error, DONOR.invalid_data_error, DONOR.data_too_large_error}
-    assert set(known) == named - silent | renamed | {"TooManyRequests"}
-    integration = only(template, "AWS::ApiGateway::Method")["Integration"]
+    assert set(known) == named - silent - only_read | renamed | {"TooManyRequests"}
+    integration = create_method(template)["Integration"]
     result = json.dumps(integration["IntegrationResponses"][0])
     assert all(name in result for name in known)

@@ -85,13 +85,41 @@ def test_each_role_may_do_what_its_part_needs_and_nothing_else(template: Templat
         *(("Sweep", action, ANY) for action in LOG_DELIVERY | XRAY),
         ("Sweep", "lambda:InvokeFunction", "<SweepFunction.Arn>"),
         ("SweepStateMachineEvents", "states:StartExecution", "<SweepStateMachine>"),
+        *(("Query", action, ANY) for action in EC2 | XRAY),
+        *(("Query", action, "<QueryLogs.Arn>") for action in ("logs:CreateLogStream", "logs:PutLogEvents")),
+        ("Query", "secretsmanager:GetSecretValue", f"{SECRET}/signcert-??????"),
+        ("Query", "secretsmanager:GetSecretValue", f"{SECRET}/pk-??????"),
+        ("Query", "s3:GetObject", CHAIN),
+        *(("Verify", action, ANY) for action in EC2 | XRAY),
+        *(("Verify", action, "<VerifyLogs.Arn>") for action in ("logs:CreateLogStream", "logs:PutLogEvents")),
+        ("Verify", "s3:ListBucketVersions", "<StoreBucket.Arn>"),
+        ("Verify", "s3:GetObject", objects),
+        ("Verify", "s3:GetObjectVersion", objects),
+        *(("Read", action, ANY) for action in LOG_DELIVERY | XRAY),
+        ("Read", "lambda:InvokeFunction", "<QueryFunction.Arn>"),
+        ("Read", "lambda:InvokeFunction", "<VerifyFunction.Arn>"),
+        *(("VerifyAllFunction", action, ANY) for action in EC2 | XRAY),
+        *(
+            ("VerifyAllFunction", action, "<VerifyAllFunctionLogs.Arn>")
+            for action in ("logs:CreateLogStream", "logs:PutLogEvents")
+        ),
+        ("VerifyAllFunction", "secretsmanager:GetSecretValue", f"{SECRET}/signcert-??????"),
+        ("VerifyAllFunction", "secretsmanager:GetSecretValue", f"{SECRET}/pk-??????"),
+        ("VerifyAllFunction", "s3:GetObject", CHAIN),
+        ("VerifyAllFunction", "s3:ListBucketVersions", "<StoreBucket.Arn>"),
+        ("VerifyAllFunction", "s3:GetObject", objects),
+        ("VerifyAllFunction", "s3:GetObjectVersion", objects),
+        *(("VerifyAll", action, ANY) for action in LOG_DELIVERY | XRAY),
+        ("VerifyAll", "lambda:InvokeFunction", "<VerifyAllFunction.Arn>"),
         ("Api", "states:StartSyncExecution", "<WorkflowStateMachine>"),
+        ("Api", "states:StartSyncExecution", "<ReadStateMachine>"),
     }
 
 
 def test_the_functions_code_may_not_use_the_rights_lambda_needs(template: Template) -> None:
     assert set(grants(template, "Deny")) == {
-        (function, "ec2:*", ANY) for function in ("Upload", "Chaincode", "SweepFunction")
+        (function, "ec2:*", ANY)
+        for function in ("Upload", "Chaincode", "Query", "Verify", "SweepFunction", "VerifyAllFunction")
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_stepfunctions as sfn
-from stack_template import Template, flat, only
+from stack_template import Template, create_method, flat
 
 from offchain_stack import DonorApi, LedgerField
 from offchain_stack.record_type import DONOR, INPUT_LIMIT
@@ -18,7 +18,7 @@ from sandbox import vtl
 
 @pytest.fixture(scope="module")
 def request_template(template: Template) -> str:
-    return flat(only(template, "AWS::ApiGateway::Method")["Integration"]["RequestTemplates"]["application/json"])
+    return flat(create_method(template)["Integration"]["RequestTemplates"]["application/json"])
 
 
 def input_of(template: str, body: Any, header: dict[str, str] | None = None) -> str:
@@ -78,7 +78,7 @@ def test_long_fields_of_wide_characters_leave_the_data_less_room(tmp_path: Path)
     machine = sfn.StateMachine.from_state_machine_arn(stack, "StateMachine", arn)
     DonorApi(stack, "Api", state_machine=machine, record_type=wide)
     app.synth()
-    method = only(json.loads((tmp_path / "Stack.template.json").read_text()), "AWS::ApiGateway::Method")
+    method = create_method(json.loads((tmp_path / "Stack.template.json").read_text()))
     template = flat(method["Integration"]["RequestTemplates"]["application/json"])
     name = "€" * 9_000
     room = wide.max_arguments_length - len(json.dumps({"donorUserName": name, "image": ""}, ensure_ascii=False))

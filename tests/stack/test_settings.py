@@ -50,6 +50,8 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "kmsKeyArn": ("1234abcd",),
     "noncurrentDays": (0, "30"),
     "sweepIntervalMinutes": (0, "hourly"),
+    "urlExpiresMinutes": (0, 61),
+    "verifyAllIntervalHours": (0, "weekly"),
     "throttlingRateLimit": (-1,),
     "throttlingBurstLimit": ("many",),
 }

@@ -90,7 +90,7 @@ class TestGatewayEndpoint:
 class TestFunctions:
     def test_run_in_the_vpc_traced_and_logged(self, template: Template, values: dict[str, Any]) -> None:
         functions = of_type(template, "AWS::Lambda::Function")
-        assert len(functions) == 3
+        assert len(functions) == 6
         groups = set()
         for function in functions.values():
             assert function["Runtime"] == "python3.13"
@@ -99,13 +99,16 @@ class TestFunctions:
             assert function["VpcConfig"]["SubnetIds"] == values["subnetIds"]
             groups.update(flat(group) for group in function["VpcConfig"]["SecurityGroupIds"])
             assert flat(function["LoggingConfig"]["LogGroup"]).strip("<>") in of_type(template, "AWS::Logs::LogGroup")
-        assert len(groups) == 3
+        assert len(groups) == 6
 
     def test_have_time_to_answer_within_the_workflow(self, template: Template) -> None:
         assert timeouts(template) == {
             "upload_image.handler.handler": 10,
             "invoke_chaincode.handler.handler": 18,
+            "query_ledger.handler.handler": 22,
+            "verify_object.handler.handler": 20,
             "sweep.handler.handler": 300,
+            "verify_all.handler.handler": 300,
         }
 
     def test_reach_only_the_ledgers_ports_and_https(self, template: Template) -> None:
@@ -114,7 +117,7 @@ class TestFunctions:
             for group in of_type(template, "AWS::EC2::SecurityGroup").values()
             if "endpoint" not in group["GroupDescription"]
         }
-        assert list(ports.values()) == [[443], [443, 30001, 30003], [443, 30001, 30003]]
+        assert sorted(ports.values()) == [[443], [443], *[[443, 30001, 30003]] * 4]
 
     def test_environment_is_what_the_functions_read(
         self, template: Template, monkeypatch: pytest.MonkeyPatch, values: dict[str, Any]
@@ -122,22 +125,30 @@ class TestFunctions:
         from shared.identities import Identities
         from shared.record_type import RecordType
 
-        for function in of_type(template, "AWS::Lambda::Function").values():
-            environment = function["Environment"]["Variables"]
+        by_handler = {
+            each["Handler"].partition(".")[0]: each["Environment"]["Variables"]
+            for each in of_type(template, "AWS::Lambda::Function").values()
+        }
+        signing = {"invoke_chaincode", "query_ledger", "sweep", "verify_all"}
+        for name, environment in by_handler.items():
             record_type = RecordType.from_json(environment["RECORD_TYPE"])
             assert (record_type.identifying_field, record_type.max_data_bytes) == ("donorUserName", 184_320)
-            identities = Identities(environment["FABRIC_IDENTITIES"])
-            assert (identities.msp_id, identities.default_user) == (values["mspId"], "lambdaUser")
-            functions = {"invoke": ["createDonor"], "query": ["queryDonor", "queryAllDonors"]}
-            assert json.loads(environment["CHAINCODE_FUNCTIONS"]) == functions
-        network = json.loads(environment["FABRIC_NETWORK"])
+            assert ("FABRIC_NETWORK" in environment) == (name in signing)
+            assert ("FABRIC_IDENTITIES" in environment) == (name in signing | {"upload_image"})
+            assert ("S3_BUCKET" in environment) == (name not in {"invoke_chaincode", "query_ledger"})
+        identities = Identities(by_handler["upload_image"]["FABRIC_IDENTITIES"])
+        assert (identities.msp_id, identities.default_user) == (values["mspId"], "lambdaUser")
+        functions = {"invoke": ["createDonor"], "query": ["queryDonor", "queryAllDonors"]}
+        for name in ("upload_image", "invoke_chaincode"):
+            assert json.loads(by_handler[name]["CHAINCODE_FUNCTIONS"]) == functions
+        network = json.loads(by_handler["invoke_chaincode"]["FABRIC_NETWORK"])
         assert network["peers"] == values["peers"]
         assert network["orderers"] == values["orderers"]
         assert (network["channel"], network["chaincode"], network["endorsements"]) == ("mychannel", "ngo", 1)
 
     def test_log_groups_forget(self, template: Template) -> None:
         groups = of_type(template, "AWS::Logs::LogGroup")
-        assert len(groups) == 6
+        assert len(groups) == 11
         assert {group["RetentionInDays"] for group in groups.values()} == {90}
 
 
@@ -149,13 +160,16 @@ class TestApi:
         assert settings["DataTraceEnabled"] is False
         assert (settings["ThrottlingRateLimit"], settings["ThrottlingBurstLimit"]) == (50, 100)
         logged = json.loads(stage["AccessLogSetting"]["Format"]).values()
-        assert not [value for value in logged if "input" in value or "body" in value or "header" in value]
+        private = ("input", "body", "header", "path}", "$context.path")
+        assert not [value for value in logged if any(part in value for part in private)]
 
     def test_takes_signed_json_and_nothing_else(self, template: Template) -> None:
-        method = only(template, "AWS::ApiGateway::Method")
-        assert (method["HttpMethod"], method["AuthorizationType"]) == ("POST", "AWS_IAM")
-        assert method["Integration"]["PassthroughBehavior"] == "NEVER"
-        assert list(method["Integration"]["RequestTemplates"]) == ["application/json"]
+        methods = of_type(template, "AWS::ApiGateway::Method").values()
+        assert sorted(method["HttpMethod"] for method in methods) == ["GET", "GET", "GET", "POST"]
+        for method in methods:
+            assert method["AuthorizationType"] == "AWS_IAM"
+            assert method["Integration"]["PassthroughBehavior"] == "NEVER"
+            assert list(method["Integration"]["RequestTemplates"]) == ["application/json"]
         assert only(template, "AWS::ApiGateway::RequestValidator")["ValidateRequestBody"] is True
 
     def test_the_model_quotes_no_data_and_admits_no_unknown_field(self, template: Template) -> None:
@@ -221,7 +235,7 @@ def test_cdk_nag_finds_what_is_acknowledged_and_nothing_else(
     found = {(each["acknowledgedAt"], each["acknowledgedId"]) for each in report["suppressedViolations"]}
     assert found == acknowledged
     of_default = [(path, rule) for path, rule in found if path.startswith("OffChainStack/")]
-    assert len(of_default) == 15
+    assert len(of_default) == 28
     assert all(len(each["violatingConstructs"]) == 1 for each in report["suppressedViolations"])
 
 
