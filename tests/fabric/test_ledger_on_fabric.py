@@ -1,5 +1,6 @@
 """The ledger client on a real network with all nodes up."""
 
+import datetime
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -8,10 +9,15 @@ from typing import Any
 import pytest
 from shared import errors
 from shared.ledger.client import FabricLedger
-from shared.ledger.interface import Call, Committed, Submit
+from shared.ledger.interface import Call, Committed, Submit, TransactionStatus
+from shared.ledger.records import list_call, read_call, read_list, read_record
+from shared.record_type import RecordType
 
 from tests.fabric.conftest import RealFabric
+from tests.unit import upload_samples
 from tests.unit.fabric_fixtures import Donor
+
+DONOR = RecordType.from_json(json.dumps(upload_samples.RECORD_TYPE))
 
 
 @pytest.mark.parametrize("name", ["plain", "Ünïcödé", "O'Brien", 'quote"back\\slash', "\U0001f600", "$#@@ {}", "日本"])
@@ -106,6 +112,53 @@ def test_a_query(real: RealFabric) -> None:
     missing = Call(function="queryDonor", arguments=(json.dumps({"donorUserName": Donor().name}),))
     with pytest.raises(errors.ChaincodeRejected):
         ledger.evaluate(real.identity, missing, deadline=time.monotonic() + 10)
+
+
+def test_records_are_read_and_missing_ones_are_not_there(real: RealFabric) -> None:
+    ledger, donor = real.ledger(), Donor()
+    real.submit(ledger, donor.request())
+    found = ledger.read(real.identity, read_call(DONOR, donor.name), deadline=time.monotonic() + 10)
+    assert found is not None
+    assert read_record(found, DONOR) == donor.fields
+    assert ledger.read(real.identity, read_call(DONOR, Donor().name), deadline=time.monotonic() + 10) is None
+
+
+def test_a_donor_can_be_read_at_once_wherever_it_committed_first(real: RealFabric) -> None:
+    ledger = real.ledger()
+    for _ in range(20):
+        donor = Donor()
+        real.submit(ledger, donor.request())
+        assert ledger.read(real.identity, read_call(DONOR, donor.name), deadline=time.monotonic() + 10)
+
+
+def test_the_list_holds_every_record(real: RealFabric) -> None:
+    ledger, donors = real.ledger(), [Donor() for _ in range(3)]
+    for donor in donors:
+        real.submit(ledger, donor.request())
+    text = ledger.evaluate(real.identity, list_call(DONOR), deadline=time.monotonic() + 30, patience=30)
+    records = read_list(text, DONOR)
+    assert [records[f"donor{donor.name}"] for donor in donors] == [donor.fields for donor in donors]
+
+
+def test_the_status_of_transactions(real: RealFabric) -> None:
+    ledger, donor = real.ledger(), Donor()
+    began = datetime.datetime.now(datetime.UTC)
+    first = real.submit(ledger, donor.request()).transaction_id
+    second = real.submit(ledger, Donor().request()).transaction_id
+    retired = ledger.retire(real.identity, Donor().nonces[0], "why", deadline=time.monotonic() + 10)
+
+    def status(transaction_id: str) -> TransactionStatus:
+        found = ledger.status(real.identity, transaction_id, deadline=time.monotonic() + 10)
+        assert found is not None
+        return found
+
+    assert (status(first).code, status(second).code) == ("VALID", "VALID")
+    assert 0 < status(first).block_number < status(second).block_number < status(retired.transaction_id).block_number
+    claimed = status(first).timestamp
+    assert claimed is not None
+    assert abs(claimed - began) < datetime.timedelta(minutes=1)
+    assert status(retired.transaction_id).code == retired.code != "VALID"
+    assert ledger.status(real.identity, "ab" * 32, deadline=time.monotonic() + 10) is None
 
 
 def _together(real: RealFabric, ledger: FabricLedger, requests: list[Submit]) -> list[Any]:
