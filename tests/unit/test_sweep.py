@@ -4,12 +4,11 @@ import datetime
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import pytest
 from invoke_chaincode import handler as invoke_chaincode
-from shared import aws, errors, identities, record_type
+from shared import aws, errors, identities
 from shared.identities import Identity
 from shared.ledger import environment, messages
 from shared.ledger.interface import Call
@@ -19,23 +18,12 @@ from sweep.sweep import VERDICT_TAG, Sweep
 from upload_image import handler as upload_image
 
 from tests.unit import upload_samples
+from tests.unit.deployment import CACHES, Context, ledger_environment, store_identity
 from tests.unit.fabric_fixtures import TIMING, Fabric, client_identity, fabric, fabric_of_module, network_of
 
 __all__ = ["fabric", "fabric_of_module"]
 
 DAY = datetime.timedelta(days=1)
-
-
-@dataclass
-class Context:
-    remaining: float = 60.0
-    aws_request_id: str = "invocation"
-    function_name: str = "function"
-    memory_limit_in_mb: int = 512
-    invoked_function_arn: str = "arn:aws:lambda:us-east-1:111122223333:function:function"
-
-    def get_remaining_time_in_millis(self) -> int:
-        return int(self.remaining * 1000)
 
 
 class Deployment:
@@ -44,33 +32,17 @@ class Deployment:
     def __init__(self, fabric: Fabric, bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         self.fabric, self.bucket, self._monkeypatch = fabric, bucket, monkeypatch
         monkeypatch.setenv("S3_BUCKET", bucket.name)
-        monkeypatch.setenv("RECORD_TYPE", upload_samples.ENVIRONMENT["RECORD_TYPE"])
         monkeypatch.setenv("CHAINCODE_FUNCTIONS", upload_samples.ENVIRONMENT["CHAINCODE_FUNCTIONS"])
-        secrets = {"certificate": "user/signcert", "privateKey": "user/pk"}
-        allowed = {"mspId": fabric.identity.msp_id, "users": {"lambdaUser": secrets}}
-        monkeypatch.setenv("FABRIC_IDENTITIES", json.dumps(allowed))
-        network = {
-            "channel": "mychannel",
-            "chaincode": "ngo",
-            "peers": [{"endpoint": p.endpoint, "tlsHostname": "localhost"} for p in fabric.emulation.peers],
-            "orderers": [{"endpoint": o.endpoint, "tlsHostname": "localhost"} for o in fabric.emulation.orderers],
-            "tlsRoots": fabric.emulation.tls_roots_pem,
-        }
-        monkeypatch.setenv("FABRIC_NETWORK", json.dumps(network))
+        for name, text in ledger_environment(fabric).items():
+            monkeypatch.setenv(name, text)
         for name, seconds in (("MINIMUM_AGE_SECONDS", 900), ("UNRETIRABLE_AGE_SECONDS", 86_400)):
             monkeypatch.setenv(name, str(seconds))
         monkeypatch.setenv("LOOK_BACK_DAYS", "14")
-        monkeypatch.setenv("FABRIC_TIMING", json.dumps(asdict(TIMING)))
         self.use(fabric.identity)
 
     def use(self, identity: Identity) -> None:
         """Put an identity into the user's secrets, as a rotation does."""
-        secrets = aws.client("secretsmanager")
-        for name, text in (("user/signcert", identity.certificate), ("user/pk", identity.private_key)):
-            try:
-                secrets.create_secret(Name=name, SecretString=text)
-            except secrets.exceptions.ResourceExistsException:
-                secrets.put_secret_value(SecretId=name, SecretString=text)
+        store_identity(identity)
         identities.from_environment.cache_clear()
         upload_image.uploader.cache_clear()
 
@@ -113,7 +85,7 @@ class Deployment:
 
 @pytest.fixture
 def deployment(fabric: Fabric, bucket: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
-    caches = (record_type.from_environment, identities.from_environment, environment.ledger, upload_image.uploader)
+    caches = (*CACHES, upload_image.uploader)
     for cache in caches:
         cache.cache_clear()
     yield Deployment(fabric, bucket, monkeypatch)
