@@ -122,7 +122,8 @@ class Verifier:
         """A key is the record's own below `<prefix><identifier>/`, or, as the blog's flow named it,
         `<prefix><identifier>.<extension>`. Any other would make a record a way to read other objects."""
         own = re.escape(f"{self.record_type.key_prefix}{proof.identifier}")
-        if not re.fullmatch(rf"{own}(/[^/\x00-\x1f]+|\.[A-Za-z0-9]+)", proof.key):
+        is_text = not re.search(r"[\ud800-\udfff]", proof.key)  # JSON can carry half of a surrogate pair
+        if not (is_text and re.fullmatch(rf"{own}(/[^/\x00-\x1f]+|\.[A-Za-z0-9]+)", proof.key)):
             raise self.record_type.object_missing(
                 f"{self.record_type.key_field}: the ledger names an object that is not this record's own. "
                 "It is not read.",
