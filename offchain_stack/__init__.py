@@ -9,7 +9,9 @@ Each is usable alone in a stack of your own:
 
 from .api import DonorApi
 from .batches import SweepWorkflow, VerifyAllWorkflow
-from .fabric import Endpoint, FabricNetwork, FabricUser
+from .connection_profile import ConnectionProfile, ConnectionProfileError
+from .endpoint import Endpoint
+from .fabric import FabricNetwork, FabricUser
 from .functions import (
     ChaincodeFunction,
     QueryFunction,
@@ -28,6 +30,8 @@ from .workflow import CreateWorkflow
 __all__ = [
     "DONOR",
     "ChaincodeFunction",
+    "ConnectionProfile",
+    "ConnectionProfileError",
     "CreateWorkflow",
     "DonorApi",
     "Endpoint",

@@ -4,6 +4,8 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
@@ -11,33 +13,15 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from .connection_profile import ConnectionProfile
+from .endpoint import Endpoint
+from .managed_blockchain import ManagedBlockchainLookup, fabric_interface_endpoint, managed_blockchain_tls_roots
+
 SECRET_NAME_PATTERN = "dev/fabricOrgs/{member}/{user}/{part}"  # noqa: S105
 """The workshop's secret names: `part` is `signcert` for the certificate and `pk` for the private key."""
 
 _FULL_ARN = re.compile(r"arn:[^:]+:secretsmanager:.*:secret:.+-[A-Za-z0-9]{6}")
-_S3_LOCATION = re.compile(r"s3://([a-z0-9][a-z0-9.-]+[a-z0-9])/(.+)")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Endpoint:
-    """A peer or an orderer: `address` is `host:port`; `tls_hostname` is the name in its TLS certificate where that
-    differs from the host. Raises ValueError for an address of another form."""
-
-    address: str
-    tls_hostname: str | None = None
-
-    def __post_init__(self) -> None:
-        host, _, port = self.address.rpartition(":")
-        if not (re.fullmatch(r"[A-Za-z0-9.-]+", host) and port.isdecimal() and 0 < int(port) < 65_536):
-            raise ValueError(f"{self.address!r} is not host:port, such as 'peer0.org1.example.com:7051'")
-
-    @property
-    def port(self) -> int:
-        return int(self.address.rpartition(":")[2])
-
-    def to_environment(self) -> dict[str, str]:
-        hostname = {"tlsHostname": self.tls_hostname} if self.tls_hostname else {}
-        return {"endpoint": self.address} | hostname
+_S3_LOCATION = re.compile(r"s3://((?:[a-z0-9.-]|\$\{Token\[[^\]]+\]\})+)/(.+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +52,81 @@ class FabricNetwork(Construct):
       subnets reach Secrets Manager already. Its private DNS name takes over all Secrets Manager traffic of the VPC, and
       its policy admits reading these users' secrets only.
 
-    Exposes `secrets_endpoint` (None without `vpc`). Raises ValueError naming the argument that is wrong.
+    * `fabric_endpoint`: the interface endpoint by which the nodes are reached, if any; the functions are then let
+      through its security groups.
+
+    Where less is to be typed: `from_connection_profile`, `from_managed_blockchain` and
+    `from_hyperledger_fabric_network`.
+
+    Exposes `secrets_endpoint` (None without `vpc`) and `fabric_endpoint`. Raises ValueError naming the argument that is
+    wrong.
     """
+
+    @classmethod
+    def from_connection_profile(
+        cls, scope: Construct, id: str, *, path: str | Path, channel: str, tls_roots: str | None = None, **props: Any
+    ) -> "FabricNetwork":
+        """A network as its connection profile describes it: peers, orderers, their TLS roots and the MSP id.
+
+        `tls_roots` as `s3://bucket/key` takes the place of those in the profile where they are too long for a Lambda
+        environment. `props` are the constructor's others. Raises ConnectionProfileError, a ValueError.
+        """
+        profile = ConnectionProfile.read(path, channel=channel)
+        return cls(
+            scope,
+            id,
+            channel=channel,
+            msp_id=profile.msp_id,
+            peers=profile.peers,
+            orderers=profile.orderers,
+            tls_roots=tls_roots or profile.tls_roots,
+            **props,
+        )
+
+    @classmethod
+    def from_managed_blockchain(
+        cls,
+        scope: Construct,
+        id: str,
+        *,
+        network_id: str,
+        member_id: str,
+        node_ids: Sequence[str],
+        vpc: ec2.IVpc,
+        subnets: ec2.SubnetSelection | None = None,
+        fabric_endpoint: ec2.IInterfaceVpcEndpoint | None = None,
+        create_fabric_endpoint: bool = True,
+        create_secrets_endpoint: bool = True,
+        **props: Any,
+    ) -> "FabricNetwork":
+        """The network of an Amazon Managed Blockchain member: endpoints are looked up when the stack is deployed, the
+        MSP id is the member's, the TLS chain is that of AWS for the region.
+
+        * `node_ids`: the member's peer nodes to endorse at.
+        * `fabric_endpoint`: the member's interface endpoint, where the VPC has one; else one is made in `vpc` and
+          `subnets`. `create_fabric_endpoint` False: the nodes are reached without one that this stack knows.
+        * `create_secrets_endpoint`: as `vpc` of the constructor.
+        * `props`: the constructor's `channel`, `chaincode`, `users`, `endorsements`, `secrets_key`.
+        """
+        looked_up = ManagedBlockchainLookup(
+            scope, f"{id}Lookup", network_id=network_id, member_id=member_id, node_ids=node_ids
+        )
+        if fabric_endpoint is None and create_fabric_endpoint:
+            fabric_endpoint = fabric_interface_endpoint(
+                scope, f"{id}Endpoint", vpc=vpc, subnets=subnets, service_name=looked_up.vpc_endpoint_service_name
+            )
+        return cls(
+            scope,
+            id,
+            msp_id=member_id,
+            peers=looked_up.peers,
+            orderers=[looked_up.orderer],
+            tls_roots=managed_blockchain_tls_roots(scope),
+            fabric_endpoint=fabric_endpoint,
+            vpc=vpc if create_secrets_endpoint else None,
+            subnets=subnets,
+            **props,
+        )
 
     def __init__(
         self,
@@ -87,8 +144,10 @@ class FabricNetwork(Construct):
         secrets_key: kms.IKey | None = None,
         vpc: ec2.IVpc | None = None,
         subnets: ec2.SubnetSelection | None = None,
+        fabric_endpoint: ec2.IInterfaceVpcEndpoint | None = None,
     ) -> None:
         super().__init__(scope, id)
+        self.fabric_endpoint = fabric_endpoint
         for name, value in (("peers", peers), ("orderers", orderers), ("users", users)):
             if not value:
                 raise ValueError(f"{name}: at least one is needed")
@@ -99,7 +158,7 @@ class FabricNetwork(Construct):
             raise ValueError("tls_roots: neither PEM text nor a location such as 's3://bucket/tls-chain.pem'")
         self._users = tuple(users)
         self._secrets_key = secrets_key
-        self.ports = sorted({endpoint.port for endpoint in (*peers, *orderers)})
+        self.ports: list[float] = sorted({endpoint.port for endpoint in (*peers, *orderers)})
         """TCP ports of the peers and orderers."""
         self.tls_roots_arn: str | None = None
         """ARN of the S3 object with the TLS roots; None where they are PEM text."""
@@ -173,6 +232,13 @@ class FabricNetwork(Construct):
         if self.secrets_endpoint:
             # In the client's stack where it is another one: the endpoint's must not depend on it.
             self._endpoint_group.add_ingress_rule(client, ec2.Port.HTTPS, None, True)
+
+    def allow_ledger_from(self, client: ec2.IPeer) -> None:
+        """Let `client` connect to the nodes through `fabric_endpoint`, if there is one."""
+        if self.fabric_endpoint:
+            for group in self.fabric_endpoint.connections.security_groups:
+                for port in self.ports:
+                    group.add_ingress_rule(client, ec2.Port.tcp(port), None, True)
 
     def _grant_read(self, grantee: iam.IGrantable, arns: Sequence[str]) -> iam.Grant:
         if self._secrets_key:

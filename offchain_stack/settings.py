@@ -10,7 +10,8 @@ from typing import Any
 
 from constructs import Node
 
-from .fabric import SECRET_NAME_PATTERN, Endpoint, FabricUser
+from .endpoint import Endpoint
+from .fabric import SECRET_NAME_PATTERN, FabricUser
 
 _PREFIX = "offchain"
 

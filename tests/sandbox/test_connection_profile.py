@@ -111,7 +111,7 @@ def changed(path: str, value: object) -> dict[str, Any]:
         (changed("client", None), "client.organization is missing"),
         (changed("client.organization", "Org3"), "client.organization names 'Org3'"),
         (changed("organizations.Org1.mspid", None), "organizations.Org1.mspid is missing"),
-        (changed("channels.mychannel", None), "channels.mychannel is missing: is --channel right?"),
+        (changed("channels.mychannel", None), "channels.mychannel is missing; there is none"),
         (changed("channels.mychannel.peers", {}), "channels.mychannel.peers is empty"),
         (changed("channels.mychannel.orderers", []), "channels.mychannel.orderers is empty"),
         (changed("orderers", None), "orderers is missing"),

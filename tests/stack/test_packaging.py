@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from package_index import skip_without_index
 
-from offchain_stack import functions
+from offchain_stack import packaging
 
 
 def digest(folder: Path) -> str:
@@ -25,10 +25,10 @@ def names(folder: Path) -> set[str]:
 
 
 def bundle(function: str, output: Path, *, exclude: tuple[str, ...] = ()) -> None:
-    """As `functions.bundle`; skips where no package index is reached."""
+    """As `packaging.bundle`; skips where no package index is reached."""
     try:
-        functions.bundle(function, output, exclude=exclude)
-    except functions.PackagingError:
+        packaging.bundle(function, output, exclude=exclude)
+    except packaging.PackagingError:
         skip_without_index()
         raise
 
@@ -61,8 +61,8 @@ class TestAssetHash:
     @pytest.fixture
     def sources(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         copy = tmp_path / "lambda_src"
-        shutil.copytree(functions.SOURCES, copy, ignore=shutil.ignore_patterns("__pycache__"))
-        monkeypatch.setattr(functions, "SOURCES", copy)
+        shutil.copytree(packaging.SOURCES, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        monkeypatch.setattr(packaging, "SOURCES", copy)
         return copy
 
     @pytest.mark.parametrize(
@@ -92,19 +92,19 @@ class TestAssetHash:
 
     @staticmethod
     def hashes() -> tuple[str, str]:
-        return functions.asset_hash("upload_image", ["shared/ledger"]), functions.asset_hash("invoke_chaincode", [])
+        return packaging.asset_hash("upload_image", ["shared/ledger"]), packaging.asset_hash("invoke_chaincode", [])
 
 
 class TestFailure:
     def test_names_the_function_and_the_mend(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(functions, "SOURCES", tmp_path)
+        monkeypatch.setattr(packaging, "SOURCES", tmp_path)
         lock = tmp_path / "broken" / "requirements.txt"
         lock.parent.mkdir()
         lock.write_text("six==1.17.0\n")  # no hash
         with pytest.raises(
-            functions.PackagingError, match=r"^packages of broken: pip failed \(.*hash.*Mend: "
+            packaging.PackagingError, match=r"^packages of broken: pip failed \(.*hash.*Mend: "
         ) as caught:
-            functions.bundle("broken", tmp_path / "out")
+            packaging.bundle("broken", tmp_path / "out")
         assert "\n" not in str(caught.value)
 
     def test_ends_the_synthesis_and_never_falls_back_to_docker(
@@ -114,9 +114,9 @@ class TestFailure:
         from aws_cdk import aws_lambda as lambda_
 
         def fail(*_arguments: object, **_options: object) -> None:
-            raise functions.PackagingError("packages of upload_image: pip failed (no index). Mend: ...")
+            raise packaging.PackagingError("packages of upload_image: pip failed (no index). Mend: ...")
 
-        monkeypatch.setattr(functions, "bundle", fail)
+        monkeypatch.setattr(packaging, "bundle", fail)
         monkeypatch.setenv("CDK_DOCKER", str(tmp_path / "docker-must-not-be-called"))
         stack = cdk.Stack(cdk.App(outdir=str(tmp_path / "out")), "Stack")
         with pytest.raises(RuntimeError, match="pip failed"):
@@ -125,5 +125,5 @@ class TestFailure:
                 "Function",
                 runtime=lambda_.Runtime.PYTHON_3_13,
                 handler="upload_image.handler.handler",
-                code=functions.code("upload_image"),
+                code=packaging.code("upload_image"),
             )

@@ -16,7 +16,7 @@ FOREIGN_APP = """
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2, aws_s3 as s3
 import offchain_stack
-from offchain_stack import Endpoint, FabricNetwork, FabricUser, OffChainStore, UploadFunction, functions
+from offchain_stack import Endpoint, FabricNetwork, FabricUser, OffChainStore, UploadFunction, packaging
 
 app = cdk.App(context={"aws:cdk:bundling-stacks": []}, outdir="out")
 stack = cdk.Stack(app, "Foreign")
@@ -30,7 +30,7 @@ network = FabricNetwork(
 UploadFunction(stack, "Upload", vpc=vpc, bucket=store.bucket, network=network)
 app.synth()
 print(offchain_stack.__file__)
-print(functions.SOURCES)
+print(packaging.SOURCES)
 """
 
 

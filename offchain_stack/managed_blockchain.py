@@ -1,0 +1,110 @@
+"""Amazon Managed Blockchain: what its API tells of a member, looked up when the stack is deployed."""
+
+from collections.abc import Sequence
+
+import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from aws_cdk import custom_resources as cr
+from constructs import Construct
+
+from .endpoint import Endpoint
+from .packaging import RUNTIME, code
+
+
+class ManagedBlockchainLookup(Construct):
+    """A custom resource that asks Amazon Managed Blockchain for the endpoints of a network, a member and its nodes when
+    it is made, and when one of the ids changes.
+
+    * `node_ids`: the member's peer nodes.
+
+    Exposes, as tokens, `orderer`, `peers` (in the order of `node_ids`), `ca_endpoint` and `vpc_endpoint_service_name`,
+    and the construct's `function`. A deployment fails with Managed Blockchain's own words where an id does not exist.
+    Raises ValueError naming the argument that is wrong.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        network_id: str,
+        member_id: str,
+        node_ids: Sequence[str],
+        log_retention: logs.RetentionDays = logs.RetentionDays.THREE_MONTHS,
+    ) -> None:
+        super().__init__(scope, id)
+        if not node_ids:
+            raise ValueError("node_ids: at least one is needed, such as 'nd-ABCDEFGHIJKLMNOPQRSTUVWXYZ'")
+        stack = cdk.Stack.of(self)
+        self.function = lambda_.Function(
+            self,
+            "Function",
+            runtime=RUNTIME,
+            architecture=lambda_.Architecture.X86_64,
+            handler="look_up_network.handler.handler",
+            code=code("look_up_network", exclude=["shared"]),
+            description="Looks up the endpoints of a Managed Blockchain member",
+            timeout=cdk.Duration.minutes(1),
+            log_group=logs.LogGroup(self, "Logs", retention=log_retention),
+            logging_format=lambda_.LoggingFormat.JSON,
+        )
+        names = [("networks", network_id, ""), ("members", member_id, stack.account)]
+        names += [("nodes", node, stack.account) for node in node_ids]
+        self.function.add_to_role_policy(
+            iam.PolicyStatement(
+                actions=["managedblockchain:GetMember", "managedblockchain:GetNetwork", "managedblockchain:GetNode"],
+                resources=[
+                    stack.format_arn(service="managedblockchain", account=account, resource=kind, resource_name=name)
+                    for kind, name, account in names
+                ],
+            )
+        )
+        provider = cr.Provider(self, "Provider", on_event_handler=self.function)
+        found = cdk.CustomResource(
+            self,
+            "Lookup",
+            resource_type="Custom::ManagedBlockchainLookup",
+            service_token=provider.service_token,
+            properties={"NetworkId": network_id, "MemberId": member_id, "NodeIds": list(node_ids)},
+        )
+        self.orderer = _endpoint(found, "Orderer")
+        self.peers = [_endpoint(found, f"Peer{number}") for number in range(len(node_ids))]
+        self.ca_endpoint = found.get_att_string("CaEndpoint")
+        self.vpc_endpoint_service_name = found.get_att_string("VpcEndpointServiceName")
+
+
+def fabric_interface_endpoint(
+    scope: Construct, id: str, *, vpc: ec2.IVpc, subnets: ec2.SubnetSelection | None, service_name: str
+) -> ec2.InterfaceVpcEndpoint:
+    """An interface endpoint to a Managed Blockchain network, closed until `FabricNetwork.allow_ledger_from`."""
+    group = ec2.SecurityGroup(
+        scope, f"{id}SecurityGroup", vpc=vpc, description="Managed Blockchain endpoint", allow_all_outbound=False
+    )
+    return ec2.InterfaceVpcEndpoint(
+        scope,
+        id,
+        vpc=vpc,
+        # The port only serves the endpoint's own default rule, which `open` turns off.
+        service=ec2.InterfaceVpcEndpointService(service_name, 30001),
+        subnets=subnets,
+        open=False,
+        private_dns_enabled=True,
+        security_groups=[group],
+    )
+
+
+def managed_blockchain_tls_roots(scope: Construct) -> str:
+    """Where AWS publishes the TLS chain of its orderers and peers in the stack's region (Managed Blockchain's guide,
+    "Set up the Fabric client")."""
+    return f"s3://{cdk.Stack.of(scope).region}.managedblockchain/etc/managedblockchain-tls-chain.pem"
+
+
+def _endpoint(found: cdk.CustomResource, name: str) -> Endpoint:
+    port = found.get_att(f"{name}Port")
+    return Endpoint(
+        address=f"{found.get_att_string(f'{name}Host')}:{cdk.Token.as_string(port)}",
+        deploy_time_port=cdk.Token.as_number(port),
+    )
