@@ -578,7 +578,7 @@ def _same(found: bytes, sent: str) -> bool:
         return True
     try:
         return bool(json.loads(found) == json.loads(sent))
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 
@@ -589,7 +589,7 @@ def _judge(record: CreatedRecord, answer: messages.Answer) -> _Reading:
         return _Reading.ABSENT
     try:
         value = json.loads(answer.result)
-    except ValueError:
+    except (ValueError, RecursionError):
         return _Reading.UNREADABLE
     if not isinstance(value, dict) or not value:
         return _Reading.ABSENT

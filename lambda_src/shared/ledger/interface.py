@@ -79,7 +79,7 @@ class FoundTransaction:
         """Whether one of its arguments is a JSON object with `value` under `name`."""
         try:
             arguments = [json.loads(argument) for argument in self.arguments]
-        except ValueError:
+        except (ValueError, RecursionError):
             return False
         return any(isinstance(argument, dict) and argument.get(name) == value for argument in arguments)
 

@@ -257,8 +257,10 @@ def read_status(data: bytes, transaction_id: str) -> TransactionStatus:
 
 
 def _transactions(block: Any) -> Iterator[tuple[int, Any]]:
-    codes = block.metadata.metadata[common_pb2.TRANSACTIONS_FILTER]
-    for code, envelope in zip(codes, block.data.data, strict=True):
+    filters = block.metadata.metadata[common_pb2.TRANSACTIONS_FILTER :]
+    if not filters or len(filters[0]) != len(block.data.data):
+        raise Unreadable("not a block with a code for each transaction")
+    for code, envelope in zip(filters[0], block.data.data, strict=True):
         yield code, _parse(common_pb2.Envelope, envelope)
 
 
@@ -326,7 +328,7 @@ def _parse(message_type: Any, data: bytes) -> Any:
     message = message_type()
     try:
         message.ParseFromString(data)
-    except DecodeError as error:
+    except (DecodeError, IndexError, UnicodeDecodeError) as error:  # the Python implementation raises all three
         raise Unreadable(f"not a {message_type.__name__}") from error
     return message
 

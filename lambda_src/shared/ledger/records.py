@@ -43,7 +43,10 @@ def read_list(text: bytes, record_type: RecordType) -> dict[str, dict[str, Any]]
 def _json(text: bytes, kind: type) -> Any:
     try:
         value = json.loads(text)
-    except ValueError:
+        if rb"\u" in text:
+            # Half of a surrogate pair is no character: no function could return it. It becomes a question mark.
+            value = json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, kind):
         raise errors.RecordUnreadable("The chaincode's answer is not the JSON that was expected.")
