@@ -15,7 +15,13 @@ from constructs import Construct
 
 from .connection_profile import ConnectionProfile
 from .endpoint import Endpoint
-from .managed_blockchain import ManagedBlockchainLookup, fabric_interface_endpoint, managed_blockchain_tls_roots
+from .managed_blockchain import (
+    HyperledgerFabricNetwork,
+    ManagedBlockchainLookup,
+    fabric_interface_endpoint,
+    looked_up_endpoint,
+    managed_blockchain_tls_roots,
+)
 
 SECRET_NAME_PATTERN = "dev/fabricOrgs/{member}/{user}/{part}"  # noqa: S105
 """The workshop's secret names: `part` is `signcert` for the certificate and `pk` for the private key."""
@@ -125,6 +131,48 @@ class FabricNetwork(Construct):
             fabric_endpoint=fabric_endpoint,
             vpc=vpc if create_secrets_endpoint else None,
             subnets=subnets,
+            **props,
+        )
+
+    @classmethod
+    def from_hyperledger_fabric_network(
+        cls,
+        scope: Construct,
+        id: str,
+        *,
+        network: HyperledgerFabricNetwork,
+        create_secrets_endpoint: bool = True,
+        **props: Any,
+    ) -> "FabricNetwork":
+        """The network that a `HyperledgerFabricNetwork` of `cdklabs.cdk-hyperledger-fabric-network` makes: its nodes,
+        its users with their secrets, its VPC and interface endpoint. Run the functions in `network.client.vpc`.
+
+        Where that construct cannot enrol a user it leaves a random string in the user's secrets and says nothing; the
+        functions log such a secret by name, and `python -m offchain_stack check` finds it.
+
+        * `create_secrets_endpoint`: as `vpc` of the constructor.
+        * `props`: the constructor's `channel`, `chaincode`, `endorsements`, `secrets_key`.
+
+        Raises ValueError where the network has no users.
+        """
+        users = [
+            FabricUser(
+                name=user.user_id,
+                certificate=user.user_signed_cert_secret.secret_arn,
+                private_key=user.user_private_key_secret.secret_arn,
+            )
+            for user in network.users
+        ]
+        return cls(
+            scope,
+            id,
+            msp_id=network.member_id,
+            peers=[looked_up_endpoint(node.endpoint) for node in network.nodes],
+            orderers=[looked_up_endpoint(network.orderer_endpoint)],
+            tls_roots=managed_blockchain_tls_roots(scope),
+            users=users,
+            fabric_endpoint=network.client.vpc_endpoint,
+            vpc=network.client.vpc if create_secrets_endpoint else None,
             **props,
         )
 

@@ -1,12 +1,14 @@
 """Amazon Managed Blockchain: what its API tells of a member, looked up when the stack is deployed."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import custom_resources as cr
 from constructs import Construct
 
@@ -100,6 +102,54 @@ def managed_blockchain_tls_roots(scope: Construct) -> str:
     """Where AWS publishes the TLS chain of its orderers and peers in the stack's region (Managed Blockchain's guide,
     "Set up the Fabric client")."""
     return f"s3://{cdk.Stack.of(scope).region}.managedblockchain/etc/managedblockchain-tls-chain.pem"
+
+
+def looked_up_endpoint(address: str) -> Endpoint:
+    """The endpoint whose address, `host:port`, is a token of another construct."""
+    port = cdk.Fn.select(1, cdk.Fn.split(":", address))
+    return Endpoint(address=address, deploy_time_port=cdk.Token.as_number(port))
+
+
+class HyperledgerFabricUser(Protocol):
+    """What is used of `cdklabs.cdk_hyperledger_fabric_network.HyperledgerFabricUser`."""
+
+    @property
+    def user_id(self) -> str: ...
+    @property
+    def user_signed_cert_secret(self) -> secretsmanager.Secret: ...
+    @property
+    def user_private_key_secret(self) -> secretsmanager.Secret: ...
+
+
+class HyperledgerFabricNode(Protocol):
+    """What is used of `cdklabs.cdk_hyperledger_fabric_network.HyperledgerFabricNode`."""
+
+    @property
+    def endpoint(self) -> str: ...
+
+
+class HyperledgerFabricClient(Protocol):
+    """What is used of `cdklabs.cdk_hyperledger_fabric_network.HyperledgerFabricClient`."""
+
+    @property
+    def vpc(self) -> ec2.IVpc: ...
+    @property
+    def vpc_endpoint(self) -> ec2.InterfaceVpcEndpoint: ...
+
+
+class HyperledgerFabricNetwork(Protocol):
+    """What is used of `cdklabs.cdk_hyperledger_fabric_network.HyperledgerFabricNetwork`, an optional package."""
+
+    @property
+    def member_id(self) -> str: ...
+    @property
+    def orderer_endpoint(self) -> str: ...
+    @property
+    def nodes(self) -> Sequence[HyperledgerFabricNode]: ...
+    @property
+    def users(self) -> Sequence[HyperledgerFabricUser]: ...
+    @property
+    def client(self) -> HyperledgerFabricClient: ...
 
 
 def _endpoint(found: cdk.CustomResource, name: str) -> Endpoint:
