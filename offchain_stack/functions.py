@@ -22,7 +22,8 @@ _LONGEST_EXECUTION = 60
 
 
 class _VpcFunction(Construct):
-    """A Lambda function in the VPC with a role, a security group and a log group of its own."""
+    """A Lambda function in the VPC with a role and a log group of its own, and a security group unless some are given:
+    those must let it out to HTTPS and to the ledger's ports."""
 
     def __init__(
         self,
@@ -36,6 +37,7 @@ class _VpcFunction(Construct):
         ports: Sequence[float],
         vpc: ec2.IVpc,
         subnets: ec2.SubnetSelection | None,
+        security_groups: Sequence[ec2.ISecurityGroup] | None,
         memory_size: int,
         timeout: cdk.Duration,
         reserved_concurrency: int | None,
@@ -65,11 +67,7 @@ class _VpcFunction(Construct):
                 resources=["*"],
             )
         )
-        self.security_group = ec2.SecurityGroup(
-            self, "SecurityGroup", vpc=vpc, description=description, allow_all_outbound=False
-        )
-        for port in ports:
-            self.security_group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(port))
+        self.security_groups = list(security_groups or [self._make_security_group(vpc, description, ports)])
         self.function = lambda_.Function(
             self,
             "Function",
@@ -83,7 +81,7 @@ class _VpcFunction(Construct):
             timeout=timeout,
             vpc=vpc,
             vpc_subnets=subnets,
-            security_groups=[self.security_group],
+            security_groups=self.security_groups,
             role=self.role,
             log_group=self.log_group,
             logging_format=lambda_.LoggingFormat.JSON,
@@ -116,6 +114,19 @@ class _VpcFunction(Construct):
             ],
         )
 
+    def _make_security_group(self, vpc: ec2.IVpc, description: str, ports: Sequence[float]) -> ec2.SecurityGroup:
+        group = ec2.SecurityGroup(self, "SecurityGroup", vpc=vpc, description=description, allow_all_outbound=False)
+        for port in ports:
+            group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(port))
+        return group
+
+    def _reach(self, network: FabricNetwork, *, ledger: bool) -> None:
+        """Let the function through the security groups of the network's endpoints."""
+        for group in self.security_groups:
+            network.allow_secrets_from(group)
+            if ledger:
+                network.allow_ledger_from(group)
+
     def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let `grantee` invoke the function, in its unqualified form only."""
         return iam.Grant.add_to_principal(
@@ -127,7 +138,7 @@ class UploadFunction(_VpcFunction):
     """The function that checks a request and writes its data to the bucket, once a submission.
 
     It may write under the record type's prefix and read the users' certificates (to know the transaction id before
-    anything is sent); no private key. Exposes `function`, `role`, `security_group` and `log_group`.
+    anything is sent); no private key. Exposes `function`, `role`, `security_groups` and `log_group`.
     """
 
     def __init__(
@@ -139,6 +150,7 @@ class UploadFunction(_VpcFunction):
         bucket: s3.IBucket,
         network: FabricNetwork,
         subnets: ec2.SubnetSelection | None = None,
+        security_groups: Sequence[ec2.ISecurityGroup] | None = None,
         record_type: RecordType = DONOR,
         memory_size: int = 512,
         timeout: cdk.Duration | None = None,
@@ -159,6 +171,7 @@ class UploadFunction(_VpcFunction):
             ports=[443],
             vpc=vpc,
             subnets=subnets,
+            security_groups=security_groups,
             memory_size=memory_size,
             timeout=timeout or cdk.Duration.seconds(10),
             reserved_concurrency=reserved_concurrency,
@@ -174,7 +187,7 @@ class UploadFunction(_VpcFunction):
             },
         )
         network.grant_read_certificates(self.function)
-        network.allow_secrets_from(self.security_group)
+        self._reach(network, ledger=False)
 
 
 class _LedgerFunction(_VpcFunction):
@@ -192,6 +205,7 @@ class _LedgerFunction(_VpcFunction):
         vpc: ec2.IVpc,
         network: FabricNetwork,
         subnets: ec2.SubnetSelection | None,
+        security_groups: Sequence[ec2.ISecurityGroup] | None,
         record_type: RecordType,
         memory_size: int,
         timeout: cdk.Duration,
@@ -213,6 +227,7 @@ class _LedgerFunction(_VpcFunction):
             ports=sorted({443, *network.ports}),
             vpc=vpc,
             subnets=subnets,
+            security_groups=security_groups,
             memory_size=memory_size,
             timeout=timeout,
             reserved_concurrency=reserved_concurrency,
@@ -220,15 +235,14 @@ class _LedgerFunction(_VpcFunction):
         )
         network.grant_read_identities(self.function)
         network.grant_read_tls_roots(self.function)
-        network.allow_secrets_from(self.security_group)
-        network.allow_ledger_from(self.security_group)
+        self._reach(network, ledger=True)
 
 
 class ChaincodeFunction(_LedgerFunction):
     """The function that invokes the chaincode, waits for the ledger's verdict, and says what is certain.
 
     It may read the users' certificates and private keys, and the TLS roots where they are in S3; not the bucket.
-    Exposes `function`, `role`, `security_group` and `log_group`.
+    Exposes `function`, `role`, `security_groups` and `log_group`.
     """
 
     def __init__(
@@ -239,6 +253,7 @@ class ChaincodeFunction(_LedgerFunction):
         vpc: ec2.IVpc,
         network: FabricNetwork,
         subnets: ec2.SubnetSelection | None = None,
+        security_groups: Sequence[ec2.ISecurityGroup] | None = None,
         record_type: RecordType = DONOR,
         memory_size: int = 1024,
         timeout: cdk.Duration | None = None,
@@ -255,6 +270,7 @@ class ChaincodeFunction(_LedgerFunction):
             vpc=vpc,
             network=network,
             subnets=subnets,
+            security_groups=security_groups,
             record_type=record_type,
             memory_size=memory_size,
             timeout=timeout or cdk.Duration.seconds(18),
@@ -268,7 +284,7 @@ class QueryFunction(_LedgerFunction):
 
     It may read the users' certificates and private keys (Fabric answers only signed queries), and the TLS roots where
     they are in S3; not the bucket. `memory_size` bounds how long a list of records it can read.
-    Exposes `function`, `role`, `security_group` and `log_group`.
+    Exposes `function`, `role`, `security_groups` and `log_group`.
     """
 
     def __init__(
@@ -279,6 +295,7 @@ class QueryFunction(_LedgerFunction):
         vpc: ec2.IVpc,
         network: FabricNetwork,
         subnets: ec2.SubnetSelection | None = None,
+        security_groups: Sequence[ec2.ISecurityGroup] | None = None,
         record_type: RecordType = DONOR,
         memory_size: int = 1024,
         timeout: cdk.Duration | None = None,
@@ -294,6 +311,7 @@ class QueryFunction(_LedgerFunction):
             vpc=vpc,
             network=network,
             subnets=subnets,
+            security_groups=security_groups,
             record_type=record_type,
             memory_size=memory_size,
             timeout=timeout or cdk.Duration.seconds(22),
@@ -306,7 +324,7 @@ class VerifyFunction(_VpcFunction):
     """The function that holds a record's object against the ledger's hash, and signs a URL to the verified version.
 
     It may list and read versions under the record type's prefix; no secret, no ledger. Exposes `function`, `role`,
-    `security_group` and `log_group`.
+    `security_groups` and `log_group`.
 
     * `url_expires`: how long a URL is good for; it ends earlier where the function's own credentials do.
     """
@@ -319,6 +337,7 @@ class VerifyFunction(_VpcFunction):
         vpc: ec2.IVpc,
         bucket: s3.IBucket,
         subnets: ec2.SubnetSelection | None = None,
+        security_groups: Sequence[ec2.ISecurityGroup] | None = None,
         record_type: RecordType = DONOR,
         url_expires: cdk.Duration | None = None,
         memory_size: int = 1024,
@@ -341,6 +360,7 @@ class VerifyFunction(_VpcFunction):
             ports=[443],
             vpc=vpc,
             subnets=subnets,
+            security_groups=security_groups,
             memory_size=memory_size,
             timeout=timeout or cdk.Duration.seconds(20),
             reserved_concurrency=reserved_concurrency,
@@ -353,7 +373,7 @@ class VerifyAllFunction(_LedgerFunction):
     """The function that verifies every record's object, one batch an invocation.
 
     It may sign as the users, and list and read versions under the record type's prefix. Exposes `function`, `role`,
-    `security_group` and `log_group`.
+    `security_groups` and `log_group`.
     """
 
     def __init__(
@@ -365,6 +385,7 @@ class VerifyAllFunction(_LedgerFunction):
         bucket: s3.IBucket,
         network: FabricNetwork,
         subnets: ec2.SubnetSelection | None = None,
+        security_groups: Sequence[ec2.ISecurityGroup] | None = None,
         record_type: RecordType = DONOR,
         memory_size: int = 1024,
         timeout: cdk.Duration | None = None,
@@ -380,6 +401,7 @@ class VerifyAllFunction(_LedgerFunction):
             vpc=vpc,
             network=network,
             subnets=subnets,
+            security_groups=security_groups,
             record_type=record_type,
             memory_size=memory_size,
             timeout=timeout or cdk.Duration.minutes(5),
@@ -399,7 +421,7 @@ class SweepFunction(_LedgerFunction):
       no longer the user's, so that the id cannot be used up. It must exceed what an orderer may hold an envelope for.
     * `look_back`: older versions are passed over, as earlier sweeps have settled them.
 
-    Exposes `function`, `role`, `security_group` and `log_group`.
+    Exposes `function`, `role`, `security_groups` and `log_group`.
     """
 
     def __init__(
@@ -411,6 +433,7 @@ class SweepFunction(_LedgerFunction):
         bucket: s3.IBucket,
         network: FabricNetwork,
         subnets: ec2.SubnetSelection | None = None,
+        security_groups: Sequence[ec2.ISecurityGroup] | None = None,
         record_type: RecordType = DONOR,
         minimum_age: cdk.Duration | None = None,
         unretirable_age: cdk.Duration | None = None,
@@ -439,6 +462,7 @@ class SweepFunction(_LedgerFunction):
             vpc=vpc,
             network=network,
             subnets=subnets,
+            security_groups=security_groups,
             record_type=record_type,
             memory_size=memory_size,
             timeout=timeout or cdk.Duration.minutes(5),
