@@ -1,6 +1,7 @@
 """Walks all records and verifies each one's object, several at a time."""
 
 import enum
+import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,8 @@ _PER_OBJECT = 60.0
 _RESERVE = _PER_OBJECT + 10.0
 """Seconds: with less left to the deadline no further object is begun."""
 _AT_A_TIME = aws.CONNECTIONS
+_MOST_BYTES = 200_000
+"""Of a batch's findings as JSON, after which it ends: Step Functions takes 262,144 bytes from a function."""
 
 
 class Outcome(enum.Enum):
@@ -57,8 +60,8 @@ class Audit:
     by_checksum: bool
 
     def run(self, *, resume_after: str, limit: int | None, deadline: float) -> Report:
-        """Verify the objects of the identifiers behind `resume_after`, in their order, until `limit` of them or the
-        time to `deadline` (a `time.monotonic()` value) is used up.
+        """Verify the objects of the identifiers behind `resume_after`, in their order, until `limit` of them, the
+        time to `deadline` (a `time.monotonic()` value) or the space for findings is used up.
 
         Identifiers come from the chaincode's list and from the bucket: the workshop's list leaves out those that begin
         with `z`, with most punctuation or with a letter beyond ASCII, since it ends at `donorz`.
@@ -82,6 +85,7 @@ class Audit:
                 return None
             return self._examine(identity, identifier, listed.get(identifier))
 
+        size = 0
         with ThreadPoolExecutor(_AT_A_TIME) as pool:
             for identifier, found in zip(waiting, pool.map(examine, waiting), strict=True):
                 if found is None:
@@ -92,6 +96,9 @@ class Audit:
                 report.resume_after = identifier
                 if finding:
                     report.findings.append({"identifier": identifier, "outcome": outcome.value} | finding)
+                    size += len(json.dumps(report.findings[-1]))
+                if size > _MOST_BYTES:
+                    break
         if report.examined == len(waiting) and (not waiting or waiting[-1] == identifiers[-1]):
             report.resume_after = None
         return report

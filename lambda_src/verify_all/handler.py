@@ -6,7 +6,7 @@ from typing import Any
 
 from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from shared import identities, record_type
+from shared import errors, identities, record_type
 from shared.ledger import environment
 from shared.observability import logger
 from shared.verification import Verifier
@@ -22,13 +22,17 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Verify what one batch holds.
 
     Event, each field optional: `{"resumeAfter": "<identifier>", "limit": int, "byChecksum": bool}`. Without `limit` a
-    batch takes what the function's time allows.
+    batch takes what the function's time and its answer's size allow.
 
     Returns `{"total", "examined", "counts": {"verified", "withoutObject", "unverifiable", "tampered", "missing",
     "unreadable", "unrecorded"}, "findings", "resumeAfter"}`: `total` identifiers there are, `findings` as `Audit.run`
-    has them, and the identifier to go on after, null at the end. Raises what `Audit.run` raises.
+    has them, and the identifier to go on after, null at the end. Raises InvalidRequest for a `limit` below 1, and what
+    `Audit.run` raises.
     """
     began = time.monotonic()
+    limit = event.get("limit")
+    if limit is not None and limit < 1:
+        raise errors.InvalidRequest("limit: use a number from 1 on, or leave it out.")
     kind = record_type.from_environment()
     audit = Audit(
         ledger=environment.ledger(),
@@ -39,7 +43,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     )
     report = audit.run(
         resume_after=event.get("resumeAfter") or "",
-        limit=event.get("limit"),
+        limit=limit,
         deadline=began + context.get_remaining_time_in_millis() / 1000,
     )
     counts = {outcome.value: number for outcome, number in report.counts.items()}

@@ -68,6 +68,18 @@ class S3Faults:
 
         self._register(f"before-call.s3.{operation}", act, last=False)
 
+    def at_each(self, operation: str, action: Callable[[], Any]) -> None:
+        """Something happens each time just before S3 sees the request."""
+        self._register(f"before-call.s3.{operation}", lambda **_: action(), last=False)
+
+    def ask_with(self, operation: str, **parameters: Any) -> None:
+        """The function asks with other parameters."""
+
+        def change(params: dict[str, Any], **_: Any) -> None:
+            params.update(parameters)
+
+        self._register(f"provide-client-params.s3.{operation}", change, last=False)
+
     def one_at_a_time(self) -> None:
         """S3 decides a condition and writes in one step; moto's two are held together by a lock."""
         lock = threading.RLock()

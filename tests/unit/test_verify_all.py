@@ -1,0 +1,423 @@
+"""The verify-all function, through its Lambda handler, on moto and the Fabric emulation."""
+
+import base64
+import hashlib
+import itertools
+import json
+import threading
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from shared import errors
+from shared.ledger import environment
+from verify_all import audit
+from verify_all import handler as verify_all
+
+from tests.unit.deployment import (
+    CACHES,
+    Context,
+    forget_all_records,
+    ledger_environment,
+    store_identity,
+    write_as_another_client,
+)
+from tests.unit.fabric_fixtures import Fabric, fabric, fabric_of_module
+from tests.unit.s3_faults import S3Faults
+from tests.unit.upload_samples import JPEG, PNG
+
+__all__ = ["fabric", "fabric_of_module"]
+
+PREFIX = "ngo-donor-images/"
+MINUTES_5 = 300.0
+RESERVE = 70.0
+"""Seconds that the function keeps for the objects under way."""
+NONE = {
+    "verified": 0,
+    "withoutObject": 0,
+    "unverifiable": 0,
+    "tampered": 0,
+    "missing": 0,
+    "unreadable": 0,
+    "unrecorded": 0,
+}
+
+
+class Deployment:
+    """The function as deployed on a ledger without records and an empty bucket."""
+
+    def __init__(self, fabric: Fabric, bucket: Any) -> None:
+        self.fabric, self.bucket = fabric, bucket
+
+    def put(self, name: str, data: bytes = PNG, key: str = "") -> str:
+        """Write an object of a donor; returns its version."""
+        checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
+        arguments = {"ChecksumSHA256": checksum, "ChecksumAlgorithm": "SHA256"}
+        return self.bucket.put_object(Key=key or f"{PREFIX}{name}/1.png", Body=data, **arguments).version_id  # type: ignore[no-any-return]
+
+    def record(self, name: str, **changes: Any) -> None:
+        """Write a donor's record; a change to None leaves the field out."""
+        fields = {
+            "docType": "donor",
+            "donorUserName": name,
+            "email": "ada@example.org",
+            "imageKey": f"{PREFIX}{name}/1.png",
+            "imageHash": hashlib.md5(PNG).hexdigest(),
+            "imageSha256": hashlib.sha256(PNG).hexdigest(),
+        } | changes
+        kept = {field: value for field, value in fields.items() if value is not None}
+        write_as_another_client(self.fabric, name, json.dumps(kept).encode())
+
+    def donor(self, name: str) -> str:
+        self.record(name)
+        return self.put(name)
+
+    def run(self, *, remaining: float = MINUTES_5, **event: Any) -> dict[str, Any]:
+        return verify_all.handler(event, Context(remaining))  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def deployment(fabric: Fabric, bucket: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
+    forget_all_records(fabric)
+    monkeypatch.setenv("S3_BUCKET", bucket.name)
+    for name, text in ledger_environment(fabric).items():
+        monkeypatch.setenv(name, text)
+    store_identity(fabric.identity)
+    for cache in CACHES:
+        cache.cache_clear()
+    yield Deployment(fabric, bucket)
+    environment.ledger().close()
+    for cache in CACHES:
+        cache.cache_clear()
+
+
+@pytest.fixture
+def s3(deployment: Deployment) -> Iterator[S3Faults]:
+    faults = S3Faults()
+    yield faults
+    faults.clear()
+
+
+def counts(report: dict[str, Any]) -> dict[str, int]:
+    """Those that are not 0."""
+    assert report["counts"].keys() == NONE.keys()
+    assert sum(report["counts"].values()) == report["examined"]
+    return {name: number for name, number in report["counts"].items() if number}
+
+
+def found(report: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(finding["identifier"], finding["outcome"]) for finding in report["findings"]]
+
+
+# What is found
+
+
+def test_without_records_and_objects_there_is_nothing_to_find(deployment: Deployment) -> None:
+    assert deployment.run() == {"total": 0, "examined": 0, "counts": NONE, "findings": [], "resumeAfter": None}
+
+
+def test_good_records_are_counted_and_not_listed(deployment: Deployment) -> None:
+    deployment.donor("ada")
+    deployment.donor("bob")
+    deployment.record("cleo", imageKey=None)
+    deployment.put("dora")
+    deployment.record("dora", imageHash=None, imageSha256=None)
+    assert deployment.run() == {
+        "total": 4,
+        "examined": 4,
+        "counts": NONE | {"verified": 2, "withoutObject": 1, "unverifiable": 1},
+        "findings": [],
+        "resumeAfter": None,
+    }
+
+
+def test_findings_say_what_is_wrong_and_what_is_still_good(deployment: Deployment) -> None:
+    deployment.donor("ada")
+    good = deployment.donor("bob")
+    deployment.put("bob", JPEG)
+    deployment.record("cleo")
+    hidden = deployment.donor("dora")
+    deployment.bucket.Object(f"{PREFIX}dora/1.png").delete()
+    deployment.record("eve", imageKey=f"{PREFIX}ada/1.png")
+    report = deployment.run()
+    assert counts(report) == {"verified": 1, "tampered": 1, "missing": 3}
+    messages = [finding.pop("message") for finding in report["findings"]]
+    assert report["findings"] == [
+        {"identifier": "bob", "outcome": "tampered", "key": f"{PREFIX}bob/1.png", "versionId": good},
+        {
+            "identifier": "cleo",
+            "outcome": "missing",
+            "key": f"{PREFIX}cleo/1.png",
+            "versions": 0,
+            "deleteMarker": False,
+        },
+        {
+            "identifier": "dora",
+            "outcome": "missing",
+            "key": f"{PREFIX}dora/1.png",
+            "versions": 1,
+            "deleteMarker": True,
+            "versionId": hidden,
+        },
+        {
+            "identifier": "eve",
+            "outcome": "missing",
+            "key": f"{PREFIX}ada/1.png",
+            "versions": 0,
+            "deleteMarker": False,
+        },
+    ]
+    assert [good in messages[0], hidden in messages[2], "not this record's own" in messages[3]] == [True] * 3
+
+
+@pytest.mark.parametrize(
+    ("operation", "within", "expected"),
+    [
+        ("GetObject", "ada/1.png", [("ada", "unreadable"), ("bob", "missing")]),
+        ("ListObjectVersions", "bob", [("bob", "unreadable")]),
+    ],
+)
+def test_an_object_that_s3_refuses_is_unreadable_and_stops_no_other(
+    operation: str, within: str, expected: list[tuple[str, str]], deployment: Deployment, s3: S3Faults
+) -> None:
+    deployment.donor("ada")
+    deployment.record("bob")
+    deployment.donor("cleo")
+    s3.refuse(operation, 403, "AccessDenied", within=within)
+    report = deployment.run()
+    assert found(report) == expected
+    assert (report["examined"], report["resumeAfter"]) == (3, None)
+    assert report["findings"][0]["key"] == f"{PREFIX}{expected[0][0]}/1.png"
+    assert "AccessDenied" not in json.dumps(report)
+
+
+def test_checksums_are_compared_without_reading_where_asked(deployment: Deployment, s3: S3Faults) -> None:
+    deployment.donor("ada")
+    deployment.record("bob")
+    deployment.put("bob", JPEG)
+    assert counts(deployment.run(byChecksum=True)) == {"verified": 1, "tampered": 1}
+    assert s3.count("GetObject") == 0
+    assert counts(deployment.run(byChecksum=False)) == {"verified": 1, "tampered": 1}
+    assert s3.count("GetObject") == 2
+
+
+# Names that the chaincode does not list
+
+
+@pytest.mark.parametrize("name", ["zoe", "z", "{curly}", "~", "(x)", "Ünï", 'Zoë "x"', "a b+c%2F", "\U0001f600"])
+def test_every_record_with_an_object_is_found_through_the_bucket(name: str, deployment: Deployment) -> None:
+    deployment.donor("ada")
+    deployment.donor(name)
+    assert counts(deployment.run()) == {"verified": 2}
+    deployment.put(name, JPEG)
+    assert found(deployment.run()) == [(name, "tampered")]
+    deployment.bucket.Object(f"{PREFIX}{name}/1.png").delete()
+    assert found(deployment.run()) == [(name, "missing")]
+
+
+@pytest.mark.parametrize("name", ["ada", "zoe", "a.b", "z.png", "Ünï"])
+def test_objects_of_the_blogs_flow_are_found_through_the_bucket(name: str, deployment: Deployment) -> None:
+    key = f"{PREFIX}{name}.png"
+    deployment.record(name, imageKey=key, imageSha256=None, imageHash=f'"{hashlib.md5(PNG).hexdigest()}"')
+    deployment.put(name, key=key)
+    assert counts(deployment.run()) == {"verified": 1}
+    deployment.bucket.Object(key).delete()
+    assert found(deployment.run()) == [(name, "missing")]
+
+
+def test_objects_without_a_record_are_counted_once_a_name(deployment: Deployment) -> None:
+    deployment.donor("ada")
+    for number in range(3):
+        deployment.put("zoe", key=f"{PREFIX}zoe/{number}.png")
+    deployment.put("", key=f"{PREFIX}/nameless.png")
+    deployment.put("", key="elsewhere/x/1.png")
+    report = deployment.run()
+    assert (counts(report), report["findings"]) == ({"verified": 1, "unrecorded": 1}, [])
+
+
+def test_a_record_outside_the_list_may_lag_at_one_peer(deployment: Deployment) -> None:
+    deployment.donor("zoe")
+    deployment.fabric.emulation.peers[0].ledger.state.write("ngo", "donorzoe", None, (0, 0))
+    assert counts(deployment.run()) == {"verified": 1}
+
+
+@pytest.mark.parametrize("text", [b"no JSON", b"[]", b"[" * 100_000])
+def test_a_record_outside_the_list_that_is_no_object_is_unreadable(text: bytes, deployment: Deployment) -> None:
+    deployment.donor("ada")
+    deployment.put("zoe")
+    write_as_another_client(deployment.fabric, "zoe", text)
+    report = deployment.run()
+    assert found(report) == [("zoe", "unreadable")]
+    assert "key" not in report["findings"][0]
+
+
+def test_the_bucket_is_listed_to_its_end(deployment: Deployment, s3: S3Faults) -> None:
+    s3.ask_with("ListObjectVersions", MaxKeys=2)
+    names = [f"z{number}" for number in range(5)]
+    for name in names:
+        deployment.put(name)
+    assert counts(deployment.run()) == {"unrecorded": 5}
+    assert s3.count("ListObjectVersions") == 3
+
+
+# Whom it cannot ask
+
+
+def test_without_peers_nothing_is_examined(deployment: Deployment, s3: S3Faults) -> None:
+    deployment.donor("ada")
+    for peer in deployment.fabric.emulation.peers:
+        peer.kill()
+    with pytest.raises(errors.LedgerUnavailable):
+        deployment.run()
+    assert s3.sent == []
+
+
+def test_a_slow_list_is_awaited(deployment: Deployment) -> None:
+    deployment.donor("ada")
+    deployment.fabric.emulation.faults.place("query", "hang", times=None, hold=0.4, function="queryAllDonors")
+    assert counts(deployment.run()) == {"verified": 1}
+
+
+# Batches
+
+
+def batches(deployment: Deployment, limits: Iterator[int | None], **event: Any) -> Iterator[dict[str, Any]]:
+    """The reports of one run over everything, each batch beginning where the last one ended."""
+    report = deployment.run(limit=next(limits), **event)
+    yield report
+    while report["resumeAfter"] is not None:
+        report = deployment.run(limit=next(limits), resumeAfter=report["resumeAfter"], **event)
+        yield report
+
+
+NAMES = ["A", "a", "a b", "aa", "zz", "~", "\U0001f600"]
+
+
+@pytest.fixture
+def all_missing(deployment: Deployment) -> Deployment:
+    """Every name is a finding; those that the chaincode lists are not all known to the bucket."""
+    for name in NAMES:
+        deployment.record(name)
+        if name not in ("A", "a"):
+            deployment.put(name, key=f"{PREFIX}{name}/2.png")
+    return deployment
+
+
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(limits=st.lists(st.integers(1, len(NAMES) + 1), min_size=1, max_size=4))
+def test_whatever_the_batches_every_name_is_examined_once_and_in_order(
+    limits: list[int], all_missing: Deployment
+) -> None:
+    sizes = [*limits, *[limits[-1]] * len(NAMES)]
+    reports = list(batches(all_missing, iter(sizes)))
+    assert [entry for report in reports for entry in found(report)] == [(name, "missing") for name in sorted(NAMES)]
+    assert {report["total"] for report in reports} == {len(NAMES)}
+    assert all(0 < report["examined"] <= limit for report, limit in zip(reports, sizes, strict=False))
+
+
+@pytest.mark.parametrize(
+    ("limit", "resume_points"),
+    [(1, ["ada", "bob", None]), (2, ["bob", None]), (3, [None]), (4, [None]), (None, [None])],
+)
+def test_the_last_batch_says_that_it_is(
+    limit: int | None, resume_points: list[str | None], deployment: Deployment
+) -> None:
+    for name in ("ada", "bob", "zoe"):
+        deployment.donor(name)
+    reports = list(batches(deployment, itertools.repeat(limit)))
+    assert [report["resumeAfter"] for report in reports] == resume_points
+    assert sum(report["examined"] for report in reports) == 3
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_that_would_leave_names_out_is_refused(limit: int, deployment: Deployment) -> None:
+    deployment.donor("ada")
+    with pytest.raises(errors.InvalidRequest, match="limit: "):
+        deployment.run(limit=limit)
+
+
+def test_a_resume_point_that_is_gone_is_none_to_lose(deployment: Deployment) -> None:
+    for name in ("ada", "cleo"):
+        deployment.record(name)
+    assert found(deployment.run(resumeAfter="bob")) == [("cleo", "missing")]
+    assert deployment.run(resumeAfter="dora") == {
+        "total": 2,
+        "examined": 0,
+        "counts": NONE,
+        "findings": [],
+        "resumeAfter": None,
+    }
+
+
+@pytest.mark.parametrize("resume_after", ["", "ada"])
+@pytest.mark.parametrize("remaining", [0.0, RESERVE])
+def test_without_time_for_an_object_it_stays_where_it_was(
+    remaining: float, resume_after: str, deployment: Deployment, s3: S3Faults
+) -> None:
+    for name in ("ada", "bob"):
+        deployment.donor(name)
+    report = deployment.run(remaining=remaining, resumeAfter=resume_after)
+    assert (report["total"], report["examined"], report["resumeAfter"]) == (2, 0, resume_after)
+    assert (s3.count("GetObject"), s3.count("HeadObject")) == (0, 0)
+
+
+def test_a_batch_ends_in_time_and_the_next_one_goes_on(
+    deployment: Deployment, s3: S3Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"n{number:02}" for number in range(40)]
+    for name in names:
+        deployment.record(name)
+    passed = [0.0]
+    lock = threading.Lock()
+
+    def spend() -> None:
+        with lock:
+            passed[0] += 10.0
+
+    monkeypatch.setattr(audit, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + passed[0]))
+    s3.at_each("GetObject", spend)
+    first = deployment.run(remaining=RESERVE + 200.0)
+    s3.clear()
+    assert 20 <= first["examined"] < 40
+    assert first["resumeAfter"] == names[first["examined"] - 1]
+    passed[0] = 0.0
+    second = deployment.run(resumeAfter=first["resumeAfter"])
+    assert [name for name, _ in found(first) + found(second)] == names
+    assert second["resumeAfter"] is None
+
+
+def test_a_batch_ends_before_its_findings_are_more_than_step_functions_takes(deployment: Deployment) -> None:
+    names = [f"{number:02}{'n' * 3000}" for number in range(90)]
+    for name in names:
+        deployment.record(name, imageKey=f"{PREFIX}another's/1.png")
+    first = deployment.run()
+    assert 200_000 < len(json.dumps(first)) < 262_144
+    second = deployment.run(resumeAfter=first["resumeAfter"])
+    assert [name for name, _ in found(first) + found(second)] == names
+    assert second["resumeAfter"] is None
+
+
+# What operators see
+
+
+def test_counts_are_metrics(deployment: Deployment, capsys: pytest.CaptureFixture[str]) -> None:
+    deployment.donor("ada")
+    deployment.record("bob")
+    deployment.run()
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    (metrics,) = [line for line in printed if "ObjectsVerified" in line]
+    (described,) = metrics["_aws"]["CloudWatchMetrics"]
+    assert described["Namespace"] == "OffChainStack"
+    assert {each["Name"] for each in described["Metrics"]} == {f"Objects{name[0].upper()}{name[1:]}" for name in NONE}
+    assert (metrics["ObjectsVerified"], metrics["ObjectsMissing"], metrics["ObjectsTampered"]) == ([1.0], [1.0], [0.0])
+
+
+def test_findings_are_logged(deployment: Deployment, caplog: pytest.LogCaptureFixture) -> None:
+    deployment.record("bob")
+    report = deployment.run()
+    (entry,) = [vars(entry) for entry in caplog.records if entry.message == "Verified"]
+    assert (entry["findings"], entry["examined"], entry["missing"]) == (report["findings"], 1, 1)
