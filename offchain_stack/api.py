@@ -1,9 +1,7 @@
 """DonorApi: the REST API in front of the workflow."""
 
 import json
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
@@ -13,22 +11,9 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from .acknowledgements import acknowledge, managed_policy
-from .answers import (
-    CREATE_TIMED_OUT,
-    INTERNAL_ERROR,
-    INVALID_REQUEST,
-    NOT_READ_IN_TIME,
-    OUTCOME_UNKNOWN,
-    READ_TIMED_OUT,
-    TOO_MANY_REQUESTS,
-    Answer,
-    create_answers,
-    gateway_answers,
-    read_answers,
-)
+from .answers import gateway_answers
+from .integration import CONTENT_TYPE, RequestParameter, WorkflowIntegration, create_integration, read_integration
 from .record_type import DONOR, RecordType
-
-_TEMPLATES = Path(__file__).parent / "templates"
 
 
 class DonorApi(Construct):
@@ -92,14 +77,12 @@ class DonorApi(Construct):
                 self, "Validator", rest_api=self.rest_api, validate_request_body=True, validate_request_parameters=True
             ),
         }
-        created = create_answers(record_type)
         self.method = self._add_method(
             self.resource,
             "POST",
             f"Create{record_type.name}",
-            created,
-            self._integration(self._create_template(state_machine), created, CREATE_TIMED_OUT, OUTCOME_UNKNOWN),
-            request_models={"application/json": self.model},
+            create_integration(record_type, state_machine.state_machine_arn),
+            request_models={CONTENT_TYPE: self.model},
         )
         self.read_methods: list[apigateway.Method] = []
         if read_state_machine:
@@ -128,30 +111,24 @@ class DonorApi(Construct):
             self, "Transactions", parent=self.rest_api.root, path_part="transactions"
         ).add_resource("{transactionId}")
         one = self.resource.add_resource(f"{{{record_type.identifying_field}}}")
-        identifier = _Parameter("identifier", "path", record_type.identifying_field)
+        identifier = RequestParameter("identifier", "path", record_type.identifying_field)
         reads = [
             (one, f"Read{record_type.name}", "record", [identifier, _query("verify"), _query("inline")]),
             (self.resource, f"List{record_type.name}s", "list", [_query("limit"), _query("nextToken")]),
-            (transactions, "ReadTransaction", "transaction", [_Parameter("transactionId", "path", "transactionId")]),
+            (
+                transactions,
+                "ReadTransaction",
+                "transaction",
+                [RequestParameter("transactionId", "path", "transactionId")],
+            ),
         ]
-        known = read_answers(record_type)
         for resource, operation, query, parameters in reads:
-            template = _template(
-                "read",
-                {
-                    "stateMachineArn": arn,
-                    "query": query,
-                    "parameters": "".join(_template("read_parameter", each._asdict()) for each in parameters).rstrip(),
-                    "fields": "".join(_template("read_field", each._asdict()).rstrip() for each in parameters),
-                },
-            )
             self.read_methods.append(
                 self._add_method(
                     resource,
                     "GET",
                     operation,
-                    known,
-                    self._integration(template, known, READ_TIMED_OUT, NOT_READ_IN_TIME),
+                    read_integration(record_type, arn, query=query, parameters=parameters),
                     request_parameters={
                         f"method.request.{each.place}.{each.name}": each.place == "path" for each in parameters
                     },
@@ -163,16 +140,14 @@ class DonorApi(Construct):
         resource: apigateway.Resource,
         verb: str,
         operation: str,
-        known: Mapping[str, Answer],
-        integration: apigateway.AwsIntegration,
+        integration: WorkflowIntegration,
         **request: Any,
     ) -> apigateway.Method:
-        statuses = sorted({200, 500, *(answer.status for answer in known.values())})
         method = resource.add_method(
             verb,
-            integration,
+            self._aws_integration(integration),
             operation_name=operation,
-            method_responses=[apigateway.MethodResponse(status_code=str(status)) for status in statuses],
+            method_responses=[apigateway.MethodResponse(status_code=str(status)) for status in integration.statuses],
             **self._authorization,
             **request,
         )
@@ -226,57 +201,30 @@ class DonorApi(Construct):
             )
         return api
 
-    def _create_template(self, state_machine: sfn.IStateMachine) -> str:
-        return _template(
-            "request",
-            {
-                "stateMachineArn": state_machine.state_machine_arn,
-                "maxArgumentsLength": str(self._record_type.max_arguments_length),
-            },
-        )
-
-    def _integration(
-        self, request: str, known: Mapping[str, Answer], timed_out: Answer, timed_out_message: str
-    ) -> apigateway.AwsIntegration:
-        fixed = {
-            "internalError": INTERNAL_ERROR,
-            "timedOut": timed_out_message,
-            "timedOutStatus": str(timed_out.status),
-            "timedOutError": timed_out.error,
-            "tooManyRequests": TOO_MANY_REQUESTS,
-            "invalidRequest": INVALID_REQUEST,
-            "dataTooLarge": self._record_type.too_large_message,
-            "dataTooLargeError": self._record_type.data_too_large_error,
-            "objectMissingError": self._record_type.object_missing_error,
-            "errors": _error_branches(known),
-        }
+    def _aws_integration(self, integration: WorkflowIntegration) -> apigateway.AwsIntegration:
         return apigateway.AwsIntegration(
-            service="states",
-            action="StartSyncExecution",
+            service=integration.service,
+            action=integration.action,
+            integration_http_method=integration.http_method,
             options=apigateway.IntegrationOptions(
                 credentials_role=self.role,
-                passthrough_behavior=apigateway.PassthroughBehavior.NEVER,
-                request_templates={"application/json": request},
-                timeout=cdk.Duration.seconds(29),
+                passthrough_behavior=apigateway.PassthroughBehavior[integration.passthrough_behavior],
+                request_templates={CONTENT_TYPE: integration.request_template},
+                timeout=cdk.Duration.seconds(integration.timeout_seconds),
                 integration_responses=[
-                    _response("200", "200", _template("result", fixed)),
-                    _response("4\\d{2}", "500", _template("refused", fixed)),
-                    _response(None, str(timed_out.status), _template("unanswered", fixed)),
+                    apigateway.IntegrationResponse(
+                        selection_pattern=answer.selection_pattern,
+                        status_code=str(answer.status),
+                        response_templates={CONTENT_TYPE: answer.template},
+                    )
+                    for answer in integration.answers
                 ],
             ),
         )
 
 
-class _Parameter(NamedTuple):
-    """A request parameter, handed to the workflow as `field`; `place` is "path" or "querystring"."""
-
-    field: str
-    place: str
-    name: str
-
-
-def _query(name: str) -> _Parameter:
-    return _Parameter(name, "querystring", name)
+def _query(name: str) -> RequestParameter:
+    return RequestParameter(name, "querystring", name)
 
 
 _PUSH_TO_LOGS = "service-role/AmazonAPIGatewayPushToCloudWatchLogs"
@@ -296,26 +244,6 @@ _ACCESS_LOG = {
     "responseLatency": "$context.responseLatency",
     "xrayTraceId": "$context.xrayTraceId",
 }
-
-
-def _error_branches(known: Mapping[str, Answer]) -> str:
-    return "\n".join(
-        f'#elseif($execution.error == "{name}")\n#set($status = {answer.status})\n#set($error = "{answer.error}")'
-        for name, answer in known.items()
-    )
-
-
-def _template(name: str, values: dict[str, str]) -> str:
-    text = (_TEMPLATES / f"{name}.vtl").read_text("utf-8")
-    for placeholder, value in values.items():
-        text = text.replace(f"<<{placeholder}>>", value)
-    return text
-
-
-def _response(pattern: str | None, status: str, template: str) -> apigateway.IntegrationResponse:
-    return apigateway.IntegrationResponse(
-        selection_pattern=pattern, status_code=status, response_templates={"application/json": template}
-    )
 
 
 def _json_schema(schema: dict[str, Any]) -> apigateway.JsonSchema:
