@@ -11,5 +11,5 @@ try:
     settings = Settings.from_context(app.node)
 except SettingsError as error:
     sys.exit(str(error))
-OffChainStack(app, "OffChainStack", settings=settings)
+OffChainStack(app, settings.stack_name, settings=settings)
 app.synth()

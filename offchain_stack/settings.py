@@ -6,14 +6,19 @@ import re
 import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import yaml
 from constructs import Node
 
 from .endpoint import Endpoint
 from .fabric import SECRET_NAME_PATTERN, FabricUser
 
 _PREFIX = "offchain"
+_FILE = "offchainSettings"
+_SUBNETS = ("availability_zones", "subnet_ids", "route_table_ids")
+_EXPLICIT = ("msp_id", "peers", "orderers", "tls_roots")
 
 
 class SettingsError(ValueError):
@@ -70,6 +75,47 @@ def _tls_roots(value: Any) -> str:
     return _text(r"s3://[a-z0-9.-]+/.+|(?s:.*-----BEGIN CERTIFICATE-----.+-----END CERTIFICATE-----.*)")(value)
 
 
+def _object(value: Any, names: set[str]) -> dict[str, Any]:
+    if not isinstance(value, dict) or set(value) != names:
+        raise ValueError
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManagedBlockchainMember:
+    """A member of a Managed Blockchain network, and its peer nodes to endorse at."""
+
+    network_id: str
+    member_id: str
+    node_ids: tuple[str, ...]
+
+
+def _member(value: Any) -> ManagedBlockchainMember:
+    given = _object(value, {"networkId", "memberId", "nodeIds"})
+    return ManagedBlockchainMember(
+        network_id=_text(r"n-[A-Z0-9]+")(given["networkId"]),
+        member_id=_text(r"m-[A-Z0-9]+")(given["memberId"]),
+        node_ids=_texts(r"nd-[A-Z0-9]+")(given["nodeIds"]),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class InterfaceEndpoint:
+    """An interface endpoint that is there, and the security group that guards it."""
+
+    id: str
+    security_group_id: str
+
+
+def _fabric_endpoint(value: Any) -> str | InterfaceEndpoint:
+    if isinstance(value, str):
+        return _text("create|keep")(value)
+    given = _object(value, {"id", "securityGroupId"})
+    return InterfaceEndpoint(
+        id=_text(r"vpce-[0-9a-f]+")(given["id"]), security_group_id=_text(r"sg-[0-9a-f]+")(given["securityGroupId"])
+    )
+
+
 def _secret_names(value: Any) -> str:
     pattern = _text(r"[A-Za-z0-9/_+=.@{}-]+")(value)
     fields = [field for _, field, *_ in string.Formatter().parse(pattern) if field is not None]
@@ -108,39 +154,92 @@ def _setting(parse: Callable[[Any], Any], example: Any, doc: str, **default: Any
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The settings of one deployment. In CDK context they are the object `offchain`, their names in camelCase; each can
-    be overridden by a context value of its own, such as `-c offchain.mspId=Org2MSP`."""
+    """The settings of one deployment. In CDK context they are the object `offchain`, their names in camelCase, or in
+    its place a file that `-c offchainSettings=<path>` names. Each can be overridden by a context value of its own, such
+    as `-c offchain.mspId=Org2MSP`."""
 
-    vpc_id: str = _setting(_text(r"vpc-[0-9a-f]+"), "vpc-0123456789abcdef0", "VPC of the functions")
-    availability_zones: tuple[str, ...] = _setting(
-        _texts(r"[a-z0-9-]+"), ["us-east-1a", "us-east-1b"], "Availability zones of the subnets"
+    stack_name: str = _setting(
+        _text(r"[A-Za-z][A-Za-z0-9-]{0,127}"),
+        "OffChainTest",
+        "Name of the stack, one for each deployment in an account and region",
+        default="OffChainStack",
     )
-    subnet_ids: tuple[str, ...] = _setting(
+    vpc_id: str = _setting(_text(r"vpc-[0-9a-f]+"), "vpc-0123456789abcdef0", "VPC of the functions")
+    availability_zones: tuple[str, ...] | None = _setting(
+        _texts(r"[a-z0-9-]+"),
+        ["us-east-1a", "us-east-1b"],
+        "Availability zones of the subnets; without these three the VPC's private subnets are looked up at synth",
+        default=None,
+    )
+    subnet_ids: tuple[str, ...] | None = _setting(
         _texts(r"subnet-[0-9a-f]+"),
         ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
         "Subnets of the functions, as many for each availability zone",
+        default=None,
     )
-    route_table_ids: tuple[str, ...] = _setting(
+    route_table_ids: tuple[str, ...] | None = _setting(
         _texts(r"rtb-[0-9a-f]+"),
         ["rtb-0123456789abcdef0", "rtb-0123456789abcdef0"],
         "Route table of each subnet, in the same order",
+        default=None,
     )
-    msp_id: str = _setting(_text(r"[A-Za-z0-9._-]+"), "Org1MSP", "MSP id of the users' organisation")
+    account: str | None = _setting(
+        _text(r"\d{12}"), "111122223333", "Account to deploy to; needed to look the VPC up", default=None
+    )
+    region: str | None = _setting(
+        _text(r"[a-z]{2}(-[a-z]+)+-\d"), "us-east-1", "Region to deploy to; needed to look the VPC up", default=None
+    )
+    security_group_ids: tuple[str, ...] | None = _setting(
+        _texts(r"sg-[0-9a-f]+"),
+        ["sg-0123456789abcdef0"],
+        "Security groups of the functions, which let them out to HTTPS, peers and orderers; made by default",
+        default=None,
+    )
+    managed_blockchain: ManagedBlockchainMember | None = _setting(  # noqa: RUF009
+        _member,
+        {
+            "networkId": "n-ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+            "memberId": "m-ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+            "nodeIds": ["nd-ABCDEFGHIJKLMNOPQRSTUVWXYZ"],
+        },
+        "Managed Blockchain member whose endpoints, TLS chain and MSP id are looked up when deploying",
+        default=None,
+    )
+    fabric_endpoint: str | InterfaceEndpoint = _setting(  # noqa: RUF009
+        _fabric_endpoint,
+        {"id": "vpce-0123456789abcdef0", "securityGroupId": "sg-0123456789abcdef0"},
+        "Interface endpoint to Managed Blockchain: create one, keep the way the subnets have, or use this one",
+        default="create",
+    )
+    connection_profile: str | None = _setting(
+        _text(r".+"),
+        "networks/org1.yaml",
+        "Connection profile with peers, orderers, TLS roots and MSP id, JSON or YAML; relative to the settings file",
+        default=None,
+    )
+    msp_id: str | None = _setting(
+        _text(r"[A-Za-z0-9._-]+"),
+        "Org1MSP",
+        "MSP id of the users' organisation; this and the next three unless one of the two above tells them",
+        default=None,
+    )
     channel: str = _setting(_text(r"[a-z][a-z0-9.-]{0,248}"), "mychannel", "Channel of the chaincode")
     chaincode: str = _setting(_text(r"[A-Za-z0-9]+([-_][A-Za-z0-9]+)*"), "ngo", "Name of the chaincode")
-    peers: tuple[Endpoint, ...] = _setting(
+    peers: tuple[Endpoint, ...] | None = _setting(
         _endpoints,
         [{"endpoint": "peer0.org1.example.com:7051"}],
         "Peers to endorse, as host:port; with tlsHostname where the certificate has another name",
+        default=None,
     )
-    orderers: tuple[Endpoint, ...] = _setting(
-        _endpoints, [{"endpoint": "orderer.example.com:7050"}], "Orderers, written like the peers"
+    orderers: tuple[Endpoint, ...] | None = _setting(
+        _endpoints, [{"endpoint": "orderer.example.com:7050"}], "Orderers, written like the peers", default=None
     )
     endorsements: int = _setting(_number, 1, "Number of peers that must agree", default=1)
-    tls_roots: str = _setting(
+    tls_roots: str | None = _setting(
         _tls_roots,
         "s3://us-east-1.managedblockchain/etc/managedblockchain-tls-chain.pem",
         "CA certificates of peers and orderers: PEM text or an S3 location in the stack's region",
+        default=None,
     )
     users: tuple[FabricUser, ...] = _setting(
         _users,
@@ -204,7 +303,8 @@ class Settings:
     @classmethod
     def from_context(cls, node: Node) -> "Settings":
         """Read the settings from the context of `node`. Raises SettingsError."""
-        values = node.try_get_context(_PREFIX)
+        file = node.try_get_context(_FILE)
+        values = _read(Path(file)) if file else node.try_get_context(_PREFIX)
         if values is None:
             values = {}
         if not isinstance(values, dict):
@@ -214,11 +314,17 @@ class Settings:
             for name, value in (node.get_all_context() or {}).items()
             if name.startswith(f"{_PREFIX}.")
         }
-        return cls.from_values({**values, **{name: _from_command_line(value) for name, value in overrides.items()}})
+        given = {name: _from_command_line(value) for name, value in overrides.items()}
+        return cls.from_values({**values, **given}, folder=Path(file).parent if file else Path())
 
     @classmethod
-    def from_values(cls, values: Mapping[str, Any]) -> "Settings":
-        """Check `values`, by their names in camelCase. Raises SettingsError."""
+    def from_file(cls, path: str | Path) -> "Settings":
+        """Read a settings file, JSON or YAML. Raises SettingsError."""
+        return cls.from_values(_read(Path(path)), folder=Path(path).parent)
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any], *, folder: Path = Path()) -> "Settings":
+        """Check `values`, by their names in camelCase; paths in them are relative to `folder`. Raises SettingsError."""
         fields = {_camel_case(field.name): field for field in dataclasses.fields(cls)}
         for name in values:
             if name not in fields:
@@ -233,23 +339,56 @@ class Settings:
                     raise _error(name, "wrong", setting) from error
             elif field.default is dataclasses.MISSING:
                 raise _error(name, "missing", setting)
+        if parsed.get("connection_profile"):
+            parsed["connection_profile"] = str(folder / parsed["connection_profile"])
         parsed["users"] = _resolve_users(parsed)
         settings = cls(**parsed)
+        settings._require_one_network()
+        settings._require_subnets()
         settings._refuse_contradictions()
         return settings
 
+    def _require_one_network(self) -> None:
+        """Peers, orderers, TLS roots and MSP id come from one place only."""
+        given = [name for name in _EXPLICIT if getattr(self, name) is not None]
+        if self.connection_profile and self.managed_blockchain:
+            raise _error_of("connection_profile", "contradicts managedBlockchain: give one of them")
+        if self.managed_blockchain and given:
+            raise _error_of(given[0], "contradicts managedBlockchain, which tells it: leave one of them out")
+        if self.connection_profile:
+            if [name for name in given if name != "tls_roots"]:
+                raise _error_of(given[0], "contradicts connectionProfile, which tells it: leave one of them out")
+        elif not self.managed_blockchain:
+            for name in _EXPLICIT:
+                if name not in given:
+                    raise _error_of(name, "missing")
+        if self.fabric_endpoint != "create" and not self.managed_blockchain:
+            raise _error_of("fabric_endpoint", "is for managedBlockchain only")
+
+    def _require_subnets(self) -> None:
+        """The subnets are all named, or looked up."""
+        given = [name for name in _SUBNETS if getattr(self, name) is not None]
+        for name in _SUBNETS if given else ("account", "region"):
+            if getattr(self, name) is None:
+                raise _error_of(name, "missing")
+
     def _refuse_contradictions(self) -> None:
-        zones, subnets, tables = len(self.availability_zones), len(self.subnet_ids), len(self.route_table_ids)
+        zones, subnets, tables = (len(getattr(self, name) or ()) for name in _SUBNETS)
+        peers = len(self.managed_blockchain.node_ids if self.managed_blockchain else self.peers or ())
         contradictions = {
-            "subnetIds": (subnets % zones, f"{subnets} subnets cannot be spread evenly over {zones} availabilityZones"),
+            "subnetIds": (
+                zones and subnets % zones,
+                f"{subnets} subnets cannot be spread evenly over {zones} availabilityZones",
+            ),
             "routeTableIds": (tables != subnets, f"{tables} given for {subnets} subnetIds; name one for each"),
-            "endorsements": (self.endorsements > len(self.peers), f"{len(self.peers)} peers cannot give that many"),
+            "endorsements": (peers and self.endorsements > peers, f"{peers} peers cannot give that many"),
             "kmsKeyArn": (self.kms_key_arn and self.bucket_name, "is for a new bucket, and bucketName names one"),
         }
         for name, (contradiction, text) in contradictions.items():
             if contradiction:
-                field = next(field for field in dataclasses.fields(self) if _camel_case(field.name) == name)
-                raise _error(name, text, field.metadata["setting"])
+                raise next(
+                    _error_of(field.name, text) for field in dataclasses.fields(self) if _camel_case(field.name) == name
+                )
 
 
 def _resolve_users(parsed: Mapping[str, Any]) -> tuple[FabricUser, ...]:
@@ -261,15 +400,30 @@ def _resolve_users(parsed: Mapping[str, Any]) -> tuple[FabricUser, ...]:
         elif "member" in parsed or "{member}" not in pattern:
             users.append(FabricUser.from_secret_names(user, member=parsed.get("member", ""), pattern=pattern))
         else:
-            member = next(field for field in dataclasses.fields(Settings) if field.name == "member")
-            raise _error(
-                "member", f"missing, and the secrets of user {user!r} are named by it", member.metadata["setting"]
-            )
+            raise _error_of("member", f"missing, and the secrets of user {user!r} are named by it")
     return tuple(users)
 
 
 def _error(name: str, what: str, setting: _Setting) -> SettingsError:
     return SettingsError(f"{_PREFIX}.{name}: {what}. {setting.doc}, such as {json.dumps(setting.example)}")
+
+
+def _error_of(field_name: str, what: str) -> SettingsError:
+    field = next(field for field in dataclasses.fields(Settings) if field.name == field_name)
+    return _error(_camel_case(field_name), what, field.metadata["setting"])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        value = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{_FILE}: {path}: {error.strerror}, such as settings/test.yaml") from error
+    except (ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise SettingsError(f"{_FILE}: {path} is neither JSON nor YAML: {reason}, such as mspId: Org1MSP") from error
+    if not isinstance(value, dict):
+        raise SettingsError(f"{_FILE}: {path} holds no settings, such as mspId: Org1MSP")
+    return value
 
 
 def _camel_case(name: str) -> str:

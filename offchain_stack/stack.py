@@ -1,5 +1,7 @@
 """OffChainStack: the constructs, wired from settings."""
 
+from typing import Any
+
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_events as events
@@ -20,7 +22,7 @@ from .functions import (
 )
 from .read_workflow import ReadWorkflow
 from .record_type import DONOR, RecordType
-from .settings import Settings
+from .settings import InterfaceEndpoint, Settings
 from .store import OffChainStore
 from .workflow import CreateWorkflow
 
@@ -42,15 +44,14 @@ class OffChainStack(cdk.Stack):
         record_type: RecordType = DONOR,
         env: cdk.Environment | None = None,
     ) -> None:
+        if env is None and settings.account:
+            env = cdk.Environment(account=settings.account, region=settings.region)
         super().__init__(scope, id, env=env, description="Off-chain data in S3 with its proof on Hyperledger Fabric")
-        self.vpc = ec2.Vpc.from_vpc_attributes(
-            self,
-            "Vpc",
-            vpc_id=settings.vpc_id,
-            availability_zones=list(settings.availability_zones),
-            private_subnet_ids=list(settings.subnet_ids),
-            private_subnet_route_table_ids=list(settings.route_table_ids),
-        )
+        self.vpc = self._vpc(settings)
+        groups = [
+            ec2.SecurityGroup.from_security_group_id(self, f"SecurityGroup{number}", group)
+            for number, group in enumerate(settings.security_group_ids or ())
+        ] or None
         self.store = OffChainStore(
             self,
             "Store",
@@ -61,34 +62,20 @@ class OffChainStack(cdk.Stack):
             noncurrent_days=settings.noncurrent_days,
             record_type=record_type,
         )
-        self.network = FabricNetwork(
-            self,
-            "Network",
-            msp_id=settings.msp_id,
-            channel=settings.channel,
-            chaincode=settings.chaincode,
-            peers=settings.peers,
-            orderers=settings.orderers,
-            tls_roots=settings.tls_roots,
-            users=settings.users,
-            endorsements=settings.endorsements,
-            secrets_key=kms.Key.from_key_arn(self, "SecretsKey", settings.secrets_key_arn)
-            if settings.secrets_key_arn
-            else None,
-            vpc=self.vpc if settings.secrets_manager_endpoint == "create" else None,
-        )
+        self.network = self._network(settings)
         if self.network.tls_roots_arn:
             self.store.admit(actions=["s3:GetObject"], resources=[self.network.tls_roots_arn])
         self.upload_function = UploadFunction(
             self,
             "Upload",
             vpc=self.vpc,
+            security_groups=groups,
             bucket=self.store.bucket,
             network=self.network,
             record_type=record_type,
         )
         self.chaincode_function = ChaincodeFunction(
-            self, "Chaincode", vpc=self.vpc, network=self.network, record_type=record_type
+            self, "Chaincode", vpc=self.vpc, security_groups=groups, network=self.network, record_type=record_type
         )
         self.workflow = CreateWorkflow(
             self,
@@ -98,12 +85,15 @@ class OffChainStack(cdk.Stack):
             bucket=self.store.bucket,
             record_type=record_type,
         )
-        self.query_function = QueryFunction(self, "Query", vpc=self.vpc, network=self.network, record_type=record_type)
+        self.query_function = QueryFunction(
+            self, "Query", vpc=self.vpc, security_groups=groups, network=self.network, record_type=record_type
+        )
         self.store.admit_read()
         self.verify_function = VerifyFunction(
             self,
             "Verify",
             vpc=self.vpc,
+            security_groups=groups,
             bucket=self.store.bucket,
             record_type=record_type,
             url_expires=cdk.Duration.minutes(settings.url_expires_minutes),
@@ -119,6 +109,7 @@ class OffChainStack(cdk.Stack):
             self,
             "SweepFunction",
             vpc=self.vpc,
+            security_groups=groups,
             bucket=self.store.bucket,
             network=self.network,
             record_type=record_type,
@@ -133,6 +124,7 @@ class OffChainStack(cdk.Stack):
             self,
             "VerifyAllFunction",
             vpc=self.vpc,
+            security_groups=groups,
             bucket=self.store.bucket,
             network=self.network,
             record_type=record_type,
@@ -159,3 +151,67 @@ class OffChainStack(cdk.Stack):
         cdk.CfnOutput(self, "SweepFunctionName", value=self.sweep_function.function.function_name)
         cdk.CfnOutput(self, "VerifyAllStateMachineArn", value=self.verify_all.state_machine.state_machine_arn)
         cdk.CfnOutput(self, "StateMachineArn", value=self.workflow.state_machine.state_machine_arn)
+
+    def _vpc(self, settings: Settings) -> ec2.IVpc:
+        if settings.subnet_ids is None:
+            return ec2.Vpc.from_lookup(self, "Vpc", vpc_id=settings.vpc_id)
+        return ec2.Vpc.from_vpc_attributes(
+            self,
+            "Vpc",
+            vpc_id=settings.vpc_id,
+            availability_zones=list(settings.availability_zones or ()),
+            private_subnet_ids=list(settings.subnet_ids),
+            private_subnet_route_table_ids=list(settings.route_table_ids or ()),
+        )
+
+    def _network(self, settings: Settings) -> FabricNetwork:
+        secrets_endpoint = settings.secrets_manager_endpoint == "create"
+        common: dict[str, Any] = {
+            "channel": settings.channel,
+            "chaincode": settings.chaincode,
+            "users": settings.users,
+            "endorsements": settings.endorsements,
+            "secrets_key": kms.Key.from_key_arn(self, "SecretsKey", settings.secrets_key_arn)
+            if settings.secrets_key_arn
+            else None,
+        }
+        if settings.managed_blockchain:
+            member, endpoint = settings.managed_blockchain, settings.fabric_endpoint
+            return FabricNetwork.from_managed_blockchain(
+                self,
+                "Network",
+                network_id=member.network_id,
+                member_id=member.member_id,
+                node_ids=member.node_ids,
+                vpc=self.vpc,
+                fabric_endpoint=self._existing_endpoint(endpoint) if isinstance(endpoint, InterfaceEndpoint) else None,
+                create_fabric_endpoint=endpoint == "create",
+                create_secrets_endpoint=secrets_endpoint,
+                **common,
+            )
+        vpc = self.vpc if secrets_endpoint else None
+        if settings.connection_profile:
+            return FabricNetwork.from_connection_profile(
+                self, "Network", path=settings.connection_profile, tls_roots=settings.tls_roots, vpc=vpc, **common
+            )
+        return FabricNetwork(
+            self,
+            "Network",
+            msp_id=settings.msp_id or "",
+            peers=settings.peers or (),
+            orderers=settings.orderers or (),
+            tls_roots=settings.tls_roots or "",
+            vpc=vpc,
+            **common,
+        )
+
+    def _existing_endpoint(self, existing: InterfaceEndpoint) -> ec2.IInterfaceVpcEndpoint:
+        return ec2.InterfaceVpcEndpoint.from_interface_vpc_endpoint_attributes(
+            self,
+            "FabricEndpoint",
+            port=443,
+            vpc_endpoint_id=existing.id,
+            security_groups=[
+                ec2.SecurityGroup.from_security_group_id(self, "FabricEndpointGroup", existing.security_group_id)
+            ],
+        )

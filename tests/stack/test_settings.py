@@ -1,13 +1,17 @@
 """Settings: each missing, wrong, unknown or contradictory one gives one line that names it and shows an example."""
 
+import dataclasses
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
 import pytest
+import yaml
 
 from conftest import ROOT
 from offchain_stack import Settings, SettingsError
@@ -17,11 +21,26 @@ REQUIRED = (
     *("peers", "orderers", "tlsRoots", "users", "member"),
 )
 
+EXPLICIT = ("mspId", "peers", "orderers", "tlsRoots")
+MEMBER = {"networkId": "n-ABC", "memberId": "m-ABC", "nodeIds": ["nd-ABC"]}
+
 WRONG: dict[str, tuple[Any, ...]] = {
     "vpcId": ("", "subnet-0123", 7, None),
     "availabilityZones": ([], "us-east-1a", [1]),
     "subnetIds": (["vpc-0123"], "subnet-0123"),
     "routeTableIds": (["rtb-xyz"], {}),
+    "stackName": ("", "1st", "off_chain"),
+    "account": (111122223333, "1111"),
+    "region": ("Frankfurt",),
+    "securityGroupIds": ("sg-0123", []),
+    "managedBlockchain": (
+        "n-ABC",
+        {"networkId": "n-ABC", "memberId": "m-ABC"},
+        {"networkId": "n-ABC", "memberId": "m-ABC", "nodeIds": []},
+        {"networkId": "n-abc", "memberId": "m-ABC", "nodeIds": ["nd-ABC"]},
+    ),
+    "fabricEndpoint": ("none", {"id": "vpce-0123"}, {"id": "sg-0123", "securityGroupId": "vpce-0123"}),
+    "connectionProfile": ("", ["a.json"]),
     "mspId": ("", "Org 1", ["Org1MSP"]),
     "channel": ("MyChannel", "1channel"),
     "chaincode": ("ngo!", ""),
@@ -98,14 +117,82 @@ def test_contradictory(name: str, values: dict[str, Any]) -> None:
 
 def test_unknown(values: dict[str, Any]) -> None:
     assert refusal(values | {"mspID": "Org1MSP"}).startswith(
-        "offchain.mspID: there is no such setting; known are vpcId,"
+        "offchain.mspID: there is no such setting; known are stackName, vpcId,"
     )
 
 
 @pytest.mark.parametrize("name", WRONG)
 def test_every_example_is_right(name: str, values: dict[str, Any]) -> None:
     example = json.loads(refusal({**values, name: WRONG[name][0]}).partition("such as ")[2])
+    if name in ("managedBlockchain", "fabricEndpoint", "connectionProfile"):
+        values = {key: value for key, value in values.items() if key not in EXPLICIT}
+    if name == "fabricEndpoint":
+        values["managedBlockchain"] = MEMBER
     Settings.from_values({**values, name: example})
+
+
+def test_a_network_comes_from_one_place(values: dict[str, Any]) -> None:
+    others = {key: value for key, value in values.items() if key not in EXPLICIT}
+    profile, member = {"connectionProfile": "org1.yaml"}, {"managedBlockchain": MEMBER}
+    for name in EXPLICIT:
+        one = {name: values[name]}
+        assert refusal(others | member | one).startswith(f"offchain.{name}: contradicts managedBlockchain")
+        if name != "tlsRoots":
+            assert refusal(others | profile | one).startswith(f"offchain.{name}: contradicts connectionProfile")
+    assert refusal(others | profile | member).startswith("offchain.connectionProfile: contradicts managedBlockchain")
+    assert Settings.from_values(others | profile | {"tlsRoots": values["tlsRoots"]}).msp_id is None
+    assert refusal(values | {"fabricEndpoint": "keep"}).startswith("offchain.fabricEndpoint: is for managedBlockchain")
+    two = {"endorsements": 2}
+    assert refusal(others | member | two).startswith("offchain.endorsements: 1 peers cannot give that many")
+
+
+def test_the_subnets_are_all_named_or_looked_up(values: dict[str, Any]) -> None:
+    names = ("availabilityZones", "subnetIds", "routeTableIds")
+    others = {key: value for key, value in values.items() if key not in names}
+    assert refusal(others).startswith("offchain.account: missing")
+    assert refusal(others | {"account": "111122223333"}).startswith("offchain.region: missing")
+    assert Settings.from_values(others | {"account": "111122223333", "region": "us-east-1"}).subnet_ids is None
+
+
+@pytest.mark.parametrize("dump", [json.dumps, yaml.safe_dump])
+def test_a_file_takes_the_place_of_what_cdk_json_says(
+    dump: Callable[[Any], str], context: dict[str, Any], values: dict[str, Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "test.yaml"
+    file.write_text(dump(values | {"member": "member2", "stackName": "OffChainTest"}))
+    given = {"offchainSettings": str(file), "offchain.channel": "other"}
+    settings = Settings.from_context(cdk.App(context=context | given).node)
+    assert (settings.stack_name, settings.member, settings.channel) == ("OffChainTest", "member2", "other")
+    assert settings == dataclasses.replace(Settings.from_file(file), channel="other")
+
+
+def test_paths_are_relative_to_the_settings_file(values: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "test.json"
+    others = {key: value for key, value in values.items() if key not in EXPLICIT}
+    file.write_text(json.dumps(others | {"connectionProfile": "networks/org1.yaml"}))
+    assert Settings.from_file(file).connection_profile == str(tmp_path / "networks" / "org1.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "No such file"),
+        ("{", "is neither JSON nor YAML"),
+        ("- a", "holds no settings"),
+        ("", "holds no settings"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(text: str | None, says: str, tmp_path: Path) -> None:
+    file = tmp_path / "test.yaml"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_file(file)
+    message = str(caught.value)
+    assert message.startswith(f"offchainSettings: {file}")
+    assert says in message
+    assert "such as " in message
+    assert "\n" not in message
 
 
 def test_every_setting_is_in_the_table(values: dict[str, Any]) -> None:
