@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 
+from ..clock import Instant as Instant
 from .network import Endpoint, Timing
 
 
@@ -162,16 +163,6 @@ class Connection:
             ("failed to connect to all addresses", "DNS resolution failed")
         )
         return CallFailed(self.address, code.name, details, unsent=unsent)
-
-
-class Instant:
-    """A moment, measured on the clock that stands still and on the one that goes on while an environment is frozen."""
-
-    def __init__(self) -> None:
-        self._monotonic, self._wall = time.monotonic(), time.time()
-
-    def seconds_ago(self) -> float:
-        return max(time.monotonic() - self._monotonic, time.time() - self._wall)
 
 
 def end(call: Any) -> None:
