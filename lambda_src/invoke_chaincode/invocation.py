@@ -74,18 +74,19 @@ def run(
             transaction_id=planned.transaction_ids[0],
         ) from error
 
-    committed = connected.submit(
-        identity,
-        Submit(
-            call=call,
-            nonces=nonces,
-            first_attempt=planned is None or planned.first_attempt,
-            earlier_transaction_ids=(*planned.transaction_ids, *planned.earlier_transaction_ids) if planned else (),
-            created_record=_created_record(event, call, record_type, planned),
-            caller_named=planned is not None and planned.caller_named,
-        ),
-        deadline=deadline,
-    )
+    with identities.forget_if_denied(_user(event, identities)):
+        committed = connected.submit(
+            identity,
+            Submit(
+                call=call,
+                nonces=nonces,
+                first_attempt=planned is None or planned.first_attempt,
+                earlier_transaction_ids=(*planned.transaction_ids, *planned.earlier_transaction_ids) if planned else (),
+                created_record=_created_record(event, call, record_type, planned),
+                caller_named=planned is not None and planned.caller_named,
+            ),
+            deadline=deadline,
+        )
     answer = {"transactionId": committed.transaction_id}
     if committed.result:
         answer["result"] = committed.result.decode(errors="replace")
@@ -104,8 +105,10 @@ def _query(
     if kind not in _QUERIES:
         raise errors.InvalidRequest(f"functionType: use invoke or one of {', '.join(_QUERIES)}.")
     call = _call(event, functions.get("query", ()), default="")
-    identity = identities.identity(event.get("fabricUsername") or identities.default_user)
-    text = ledger().evaluate(identity, call, deadline=deadline).decode(errors="replace")
+    user = _user(event, identities)
+    identity = identities.identity(user)
+    with identities.forget_if_denied(user):
+        text = ledger().evaluate(identity, call, deadline=deadline).decode(errors="replace")
     try:
         return _QUERIES[kind](text)
     except ValueError as error:
@@ -148,22 +151,28 @@ def _identity(
     event: Mapping[str, Any], identities: Identities, planned: _Planned | None
 ) -> tuple[Identity, tuple[bytes, ...]]:
     """The identity to sign with, and the nonces to use: none where only a lookup of the planned ids is safe."""
-    user = event.get("fabricUsername") or identities.default_user
+    user = _user(event, identities)
     identity = identities.identity(user)
     if planned is None:
         return identity, tuple(os.urandom(24) for _ in range(submission.NONCE_COUNT))
-    if _ids(identity, planned.nonces) != planned.transaction_ids:
-        # The certificate was rotated after either function had read it.
-        identities.forget(user)
-        identity = identities.identity(user)
-        if _ids(identity, planned.nonces) != planned.transaction_ids:
-            if planned.first_attempt:
-                raise errors.LedgerUnavailable(
-                    "The ledger identity changed during the request; nothing was ordered. Try again."
-                )
-            # A transaction under an id that the object does not carry could not be found again.
-            return identity, ()
-    return identity, planned.nonces
+    if _ids(identity, planned.nonces) == planned.transaction_ids:
+        return identity, planned.nonces
+    # The certificate was rotated, and one of the two functions has not read the new one yet: perhaps this one.
+    identities.forget(user)
+    identity = identities.identity(user)
+    if _ids(identity, planned.nonces) == planned.transaction_ids:
+        return identity, planned.nonces
+    if not planned.first_attempt:
+        # A transaction under an id that the object does not carry could not be found again.
+        return identity, ()
+    previous = identities.previous_identity(user)
+    if previous and _ids(previous, planned.nonces) == planned.transaction_ids:
+        return previous, planned.nonces
+    raise errors.LedgerUnavailable("The ledger identity changed during the request; nothing was ordered. Try again.")
+
+
+def _user(event: Mapping[str, Any], identities: Identities) -> str:
+    return event.get("fabricUsername") or identities.default_user
 
 
 def _ids(identity: Identity, nonces: Sequence[bytes]) -> tuple[str, ...]:

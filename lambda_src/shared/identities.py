@@ -1,29 +1,47 @@
-"""The Fabric identities a deployment allows, read from AWS Secrets Manager once per environment."""
+"""The Fabric identities a deployment allows, read from AWS Secrets Manager and kept for some minutes."""
 
+import contextlib
 import functools
 import json
 import os
 import threading
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from . import aws, errors
+from .clock import Instant
 from .identity import Identity as Identity
+from .observability import logger
+
+REFRESH_SECONDS = 300.0
+"""The age at which what was read is read again: a rotated secret is in use everywhere after this time."""
+
+_T = TypeVar("_T")
 
 
 class Identities:
     """The Fabric users of `FABRIC_IDENTITIES`, a JSON object:
     `{"mspId": "Org1MSP", "users": {"lambdaUser": {"certificate": "<secret>", "privateKey": "<secret>"}}}`,
     where a secret is a name or an ARN and holds plain PEM. Safe for use by several threads.
+
+    A rotated secret is picked up within `refresh` seconds, five minutes by default, also in environments that are warm.
+    Put the new private key first and the certificate right after it: a certificate and a key that do not belong
+    together are a rotation half done, and what was in use before stays in use. So it does where Secrets Manager does
+    not answer; either is tried again after a tenth of the time. Functions turn to the new certificate one after the
+    other, so that the ledger must accept the old one for that long.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, refresh: float = REFRESH_SECONDS) -> None:
         value: dict[str, Any] = json.loads(text)
         self.msp_id: str = value["mspId"]
         self._users: dict[str, dict[str, str]] = value["users"]
-        self._secrets: dict[str, str] = {}
-        self._lock = threading.Lock()
+        self._certificates = {
+            user: _Kept(functools.partial(self._secret, secrets["certificate"]), refresh)
+            for user, secrets in self._users.items()
+        }
+        self._identities = {user: _Kept(functools.partial(self._pair, user), refresh) for user in self._users}
 
     @property
     def default_user(self) -> str:
@@ -38,39 +56,101 @@ class Identities:
             )
 
     def certificate(self, user: str) -> str:
-        """The PEM certificate of `user`. Raises Forbidden, or LedgerUnavailable where the secret cannot be read."""
+        """The PEM certificate of `user`, for functions that have no access to the key. Raises Forbidden, or
+        LedgerUnavailable where the secret was not read yet and cannot be read now."""
         self.require_allowed(user)
-        return self._secret(self._users[user]["certificate"])
+        return self._certificates[user].value()
 
     def identity(self, user: str) -> Identity:
-        """Certificate and key of `user`. Raises as `certificate` does."""
-        return Identity(
-            msp_id=self.msp_id,
-            certificate=self.certificate(user),
-            private_key=self._secret(self._users[user]["privateKey"]),
-        )
+        """Certificate and key of `user`, which belong together. Raises as `certificate`, also where they do not."""
+        self.require_allowed(user)
+        return self._identities[user].value()
+
+    def previous_identity(self, user: str) -> Identity | None:
+        """What the secrets of `user` held before the last rotation, read anew at each call; None where that is unknown.
+        Another environment may use that certificate for a while yet."""
+        for key_version in ("AWSPREVIOUS", "AWSCURRENT"):  # a renewed certificate may keep its key
+            with contextlib.suppress(errors.LedgerUnavailable):
+                return self._pair(user, "AWSPREVIOUS", key_version)
+        return None
 
     def forget(self, user: str) -> None:
         """Read the secrets of `user` again at the next use: they may have been rotated."""
-        with self._lock:
-            for secret in self._users[user].values():
-                self._secrets.pop(secret, None)
+        self._certificates[user].expire()
+        self._identities[user].expire()
 
-    def _secret(self, secret_id: str) -> str:
+    @contextlib.contextmanager
+    def forget_if_denied(self, user: str) -> Iterator[None]:
+        """`forget` where EndorsementFailed is raised within: the ledger may have denied an identity that expired or was
+        revoked, and the secrets may hold its successor."""
+        try:
+            yield
+        except errors.EndorsementFailed:
+            self.forget(user)
+            raise
+
+    def _pair(self, user: str, certificate_version: str = "AWSCURRENT", key_version: str = "AWSCURRENT") -> Identity:
+        secrets = self._users[user]
+        identity = Identity(
+            msp_id=self.msp_id,
+            certificate=self._secret(secrets["certificate"], certificate_version),
+            private_key=self._secret(secrets["privateKey"], key_version),
+        )
+        try:
+            identity.require_pair()
+        except ValueError as error:
+            raise errors.LedgerUnavailable(
+                "The ledger identity is being changed: its certificate and key do not belong together yet. Nothing was "
+                "sent to the ledger. Try again later."
+            ) from error
+        return identity
+
+    def _secret(self, secret_id: str, version: str = "AWSCURRENT") -> str:
+        try:
+            answer = aws.client("secretsmanager").get_secret_value(SecretId=secret_id, VersionStage=version)
+            # Absent from a secret that was stored as binary.
+            text: str = answer["SecretString"]
+        except (BotoCoreError, ClientError, KeyError) as error:
+            raise errors.LedgerUnavailable(
+                "The ledger identity could not be read; nothing was sent to the ledger. Try again later."
+            ) from error
+        return text
+
+
+class _Kept(Generic[_T]):
+    """What `read` returned, read again once it is older than `seconds`; it stays where `read` then fails."""
+
+    def __init__(self, read: Callable[[], _T], seconds: float) -> None:
+        self._read, self._seconds = read, seconds
+        self._lock = threading.Lock()
+        self._value: _T | None = None
+        self._tried, self._pause = Instant(), 0.0
+
+    def value(self) -> _T:
+        """Raises the LedgerUnavailable of `read` where there is nothing in hand."""
         with self._lock:
-            if secret_id not in self._secrets:
+            if self._value is None or self._tried.seconds_ago() >= self._pause:
+                self._tried = Instant()
                 try:
-                    answer = aws.client("secretsmanager").get_secret_value(SecretId=secret_id)
-                    # Absent from a secret that was stored as binary.
-                    self._secrets[secret_id] = answer["SecretString"]
-                except (BotoCoreError, ClientError, KeyError) as error:
-                    raise errors.LedgerUnavailable(
-                        "The ledger identity could not be read; nothing was sent to the ledger. Try again later."
-                    ) from error
-            return self._secrets[secret_id]
+                    self._value, self._pause = self._read(), self._seconds
+                except errors.LedgerUnavailable as error:
+                    logger.warning(
+                        "A ledger identity could not be read",
+                        extra={"reason": str(error.__cause__), "earlierInUse": self._value is not None},
+                    )
+                    if self._value is None:
+                        raise
+                    self._pause = self._seconds / 10
+            return self._value
+
+    def expire(self) -> None:
+        with self._lock:
+            self._pause = 0.0
 
 
 @functools.cache
 def from_environment() -> Identities:
-    """The identities of this function's deployment, from `FABRIC_IDENTITIES`."""
-    return Identities(os.environ["FABRIC_IDENTITIES"])
+    """The identities of this function's deployment, from `FABRIC_IDENTITIES`. `FABRIC_IDENTITY_SECONDS`, where set,
+    takes the place of REFRESH_SECONDS."""
+    refresh = float(os.environ.get("FABRIC_IDENTITY_SECONDS", REFRESH_SECONDS))
+    return Identities(os.environ["FABRIC_IDENTITIES"], refresh=refresh)

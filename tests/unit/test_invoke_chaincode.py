@@ -5,7 +5,7 @@ import io
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pytest
@@ -197,10 +197,36 @@ def test_the_users_certificate_was_rotated_before_the_event(deployment: Deployme
     assert handler(event, Context()) == {"transactionId": donor.ids(renewed)[0]}
 
 
-def test_the_users_certificate_was_rotated_after_the_plan(deployment: Deployment) -> None:
+@pytest.mark.parametrize("warm", [True, False], ids=["warm", "cold"])
+def test_a_function_that_has_not_read_the_new_certificate_yet_planned_the_event(
+    deployment: Deployment, warm: bool
+) -> None:
+    deployment.rotate("user", client_identity(deployment.fabric.emulation, "lambdaUser-renewed"))
+    if warm:
+        identities.from_environment().identity("lambdaUser")
+    donor = Donor()
+    assert handler(deployment.event(donor), Context()) == {"transactionId": donor.ids(deployment.fabric.identity)[0]}
+
+
+def test_a_rotation_is_half_done(deployment: Deployment) -> None:
+    handler(deployment.event(Donor()), Context())
+    renewed = client_identity(deployment.fabric.emulation, "lambdaUser-renewed")
+    deployment.rotate("user", replace(renewed, certificate=deployment.fabric.identity.certificate))
+    identities.from_environment().forget("lambdaUser")
+    assert handler(deployment.event(Donor()), Context())
+    identities.from_environment.cache_clear()
+    donor = Donor()
+    with pytest.raises(errors.LedgerUnavailable):
+        handler(deployment.event(donor), Context())
+    with pytest.raises(errors.OutcomeUnknown):
+        handler(settling(deployment.event(donor)), Context())
+
+
+def test_the_certificate_that_planned_the_event_is_in_no_secret_any_more(deployment: Deployment) -> None:
     committed, lost = Donor(), Donor()
     answer = handler(deployment.event(committed), Context())
-    deployment.rotate("user", client_identity(deployment.fabric.emulation, "lambdaUser-renewed"))
+    for name in ("lambdaUser-renewed", "lambdaUser-renewed-again"):
+        deployment.rotate("user", client_identity(deployment.fabric.emulation, name))
     identities.from_environment.cache_clear()
     with pytest.raises(errors.LedgerUnavailable):
         handler(deployment.event(lost), Context())
@@ -208,6 +234,28 @@ def test_the_users_certificate_was_rotated_after_the_plan(deployment: Deployment
         handler(settling(deployment.event(lost)), Context())
     assert handler(settling(deployment.event(committed)), Context()) == answer
     assert deployment.fabric.record(lost) is None
+
+
+def test_a_later_attempt_only_looks_up_what_an_earlier_certificate_planned(deployment: Deployment) -> None:
+    """The ledger may accept the earlier certificate no more."""
+    donor = Donor()
+    deployment.rotate("user", client_identity(deployment.fabric.emulation, "lambdaUser-renewed"))
+    with pytest.raises(errors.OutcomeUnknown):
+        handler(settling(deployment.event(donor)), Context())
+    assert deployment.fabric.record(donor) is None
+
+
+@pytest.mark.parametrize("kind", ["invoke", "queryString"])
+def test_an_identity_that_the_ledger_denies_is_read_again_at_the_next_call(deployment: Deployment, kind: str) -> None:
+    function = "createDonor" if kind == "invoke" else "queryAllDonors"
+    event = {"functionType": kind, "chaincodeFunction": function, "chaincodeFunctionArgs": Donor().fields}
+    stranger = client_identity(deployment.fabric.emulation, "lambdaUser", msp_id="OrdererMSP")
+    deployment.rotate("user", stranger)
+    identities.from_environment().identity("lambdaUser")
+    deployment.rotate("user", deployment.fabric.identity)
+    with pytest.raises(errors.EndorsementFailed):
+        handler(event, Context())
+    assert handler(event, Context())
 
 
 def test_an_earlier_executions_transaction_is_found(deployment: Deployment) -> None:
