@@ -139,6 +139,9 @@ class UploadFunction(_VpcFunction):
 
     It may write under the record type's prefix and read the users' certificates (to know the transaction id before
     anything is sent); no private key. Exposes `function`, `role`, `security_groups` and `log_group`.
+
+    * `plan_transactions`: False where an existing function submits, which chooses transaction ids of its own. No
+      certificate is read then.
     """
 
     def __init__(
@@ -152,6 +155,7 @@ class UploadFunction(_VpcFunction):
         subnets: ec2.SubnetSelection | None = None,
         security_groups: Sequence[ec2.ISecurityGroup] | None = None,
         record_type: RecordType = DONOR,
+        plan_transactions: bool = True,
         memory_size: int = 512,
         timeout: cdk.Duration | None = None,
         reserved_concurrency: int | None = None,
@@ -167,6 +171,7 @@ class UploadFunction(_VpcFunction):
             | record_type.callable_environment()
             | network.identities_environment
             | {"S3_BUCKET": bucket.bucket_name}
+            | ({} if plan_transactions else {"PLAN_TRANSACTIONS": "false"})
             | _log_environment("upload"),
             ports=[443],
             vpc=vpc,
@@ -186,8 +191,9 @@ class UploadFunction(_VpcFunction):
                 ): "Each submission has an object of its own below the prefix; the name is not known before."
             },
         )
-        network.grant_read_certificates(self.function)
-        self._reach(network, ledger=False)
+        if plan_transactions:
+            network.grant_read_certificates(self.function)
+            self._reach(network, ledger=False)
 
 
 class _LedgerFunction(_VpcFunction):

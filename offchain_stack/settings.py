@@ -241,6 +241,13 @@ class Settings:
         "CA certificates of peers and orderers: PEM text or an S3 location in the stack's region",
         default=None,
     )
+    chaincode_function_arn: str | None = _setting(
+        _text(r"arn:[^:]+:lambda:[^:]+:\d{12}:function:[^:]+(:[^:]+)?"),
+        "arn:aws:lambda:us-east-1:111122223333:function:ngo-lambda",
+        "Existing function that invokes the chaincode (the workshop's) in place of ours; synth says what is then not "
+        "guaranteed",
+        default=None,
+    )
     users: tuple[FabricUser, ...] = _setting(
         _users,
         ["lambdaUser"],

@@ -6,6 +6,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_events as events
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
@@ -30,9 +31,10 @@ from .workflow import CreateWorkflow
 class OffChainStack(cdk.Stack):
     """Everything one deployment needs, in a VPC that is there already.
 
-    Exposes its constructs: `vpc`, `store`, `network`, `upload_function`, `chaincode_function`, `workflow`,
-    `query_function`, `verify_function`, `read_workflow`, `sweep_function`, `sweep`, `verify_all_function`, `verify_all`
-    and `api`. Outputs: `ApiUrl`, `BucketName`, `StateMachineArn`, `SweepFunctionName`, `VerifyAllStateMachineArn`.
+    Exposes its constructs: `vpc`, `store`, `network`, `upload_function`, `chaincode_function` (None where an existing
+    one is used), `workflow`, `query_function`, `verify_function`, `read_workflow`, `sweep_function`, `sweep`,
+    `verify_all_function`, `verify_all` and `api`. Outputs: `ApiUrl`, `BucketName`, `StateMachineArn`,
+    `SweepFunctionName`, `VerifyAllStateMachineArn`.
     """
 
     def __init__(
@@ -73,17 +75,24 @@ class OffChainStack(cdk.Stack):
             bucket=self.store.bucket,
             network=self.network,
             record_type=record_type,
+            plan_transactions=not settings.chaincode_function_arn,
         )
-        self.chaincode_function = ChaincodeFunction(
-            self, "Chaincode", vpc=self.vpc, security_groups=groups, network=self.network, record_type=record_type
-        )
+        self.chaincode_function: ChaincodeFunction | None = None
+        if settings.chaincode_function_arn:
+            invokes = lambda_.Function.from_function_arn(self, "ExistingChaincode", settings.chaincode_function_arn)
+        else:
+            self.chaincode_function = ChaincodeFunction(
+                self, "Chaincode", vpc=self.vpc, security_groups=groups, network=self.network, record_type=record_type
+            )
+            invokes = self.chaincode_function.function
         self.workflow = CreateWorkflow(
             self,
             "Workflow",
             upload_function=self.upload_function.function,
-            chaincode_function=self.chaincode_function.function,
+            chaincode_function=invokes,
             bucket=self.store.bucket,
             record_type=record_type,
+            existing_chaincode_function=bool(settings.chaincode_function_arn),
         )
         self.query_function = QueryFunction(
             self, "Query", vpc=self.vpc, security_groups=groups, network=self.network, record_type=record_type

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
@@ -30,6 +31,12 @@ SERVICE_ERRORS = (
 _TRY_AGAIN = "Send the request again with the same Idempotency-Key."
 
 
+_NOT_GUARANTEED = (
+    "An existing chaincode function submits. Not guaranteed then: that a repeated request is one transaction, that a "
+    "refusal by the chaincode is told from an unknown outcome, and that a picture which no record names is deleted."
+)
+
+
 class CreateWorkflow(Construct):
     """The EXPRESS state machine that creates a record: both, object and ledger record, or neither.
 
@@ -41,6 +48,11 @@ class CreateWorkflow(Construct):
 
     An object version is deleted only after an error that makes certain that the ledger will never refer to it. Every
     other failure asks the ledger once more (`SettleTransaction`), and then keeps the object.
+
+    * `existing_chaincode_function`: `chaincode_function` is not a `ChaincodeFunction` but one that takes the blog's
+      event (`fabricUsername`, `functionType`, `chaincodeFunction`, `chaincodeFunctionArgs`) and returns
+      `{"transactionId"}`, such as the workshop's. Nothing it says of a failure is certain: every one is OutcomeUnknown
+      without a transaction id, and its object is kept for ever. That is also said at synth.
 
     Its role may invoke the two functions and delete versions under the record type's prefix of the bucket. Logs hold
     no execution data. Exposes `state_machine`, `role` and `log_group`.
@@ -55,6 +67,7 @@ class CreateWorkflow(Construct):
         chaincode_function: lambda_.IFunction,
         bucket: s3.IBucket,
         record_type: RecordType = DONOR,
+        existing_chaincode_function: bool = False,
         log_retention: logs.RetentionDays = logs.RetentionDays.THREE_MONTHS,
     ) -> None:
         super().__init__(scope, id)
@@ -62,6 +75,9 @@ class CreateWorkflow(Construct):
         self._upload_function = upload_function
         self._chaincode_function = chaincode_function
         self._bucket = bucket
+        self._existing = existing_chaincode_function
+        if existing_chaincode_function:
+            cdk.Annotations.of(self).add_warning_v2("offchain-stack:existingChaincodeFunction", _NOT_GUARANTEED)
         self.log_group = logs.LogGroup(self, "Logs", retention=log_retention)
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("states.amazonaws.com"))
         self._grant()
@@ -160,16 +176,40 @@ class CreateWorkflow(Construct):
                 **{f"{name}.$": f"$.object.{name}" for name in self._record_type.object_fields},
             },
         )
-        unknown = (
-            sfn.Pass(
-                self,
-                "DescribeOutcome",
-                parameters={
-                    "message": f"The ledger gave no verdict in time. {_TRY_AGAIN}",
-                    "transactionId": sfn.JsonPath.string_at("$.submission.transactionIds[0]"),
-                },
-                result_path="$.outcome",
-            )
+        unknown = self._unknown(fail)
+        invoke = self._chaincode_task(self._record_type.invoke_state, attempt="first")
+        retry(invoke, [THROTTLED])
+        # Nothing ran, so nothing was ordered by this execution; by an earlier one, perhaps.
+        throttled = _failed(self, "InvokeThrottled", _TOO_MANY_REQUESTS).next(
+            sfn.Choice(self, "IsFirstExecution")
+            .when(sfn.Condition.boolean_equals("$.submission.created", True), delete)
+            .otherwise(unknown)
+        )
+        invoke.next(succeeded)
+        if self._existing:
+            invoke.add_catch(throttled, errors=[THROTTLED], result_path="$.failure")
+            invoke.add_catch(unknown, errors=["States.ALL"], result_path="$.failure")
+            return invoke
+        settle = self._chaincode_task("SettleTransaction", attempt="settle")
+        retry(settle, [THROTTLED, *SERVICE_ERRORS])
+        settle.add_catch(delete, errors=certain, result_path="$.failure")
+        settle.add_catch(fail, errors=["OutcomeUnknown"], result_path="$.failure")
+        settle.add_catch(unknown, errors=["States.ALL"], result_path="$.failure")
+        settle.next(succeeded)
+
+        invoke.add_catch(delete, errors=certain, result_path="$.failure")
+        invoke.add_catch(throttled, errors=[THROTTLED], result_path="$.failure")
+        invoke.add_catch(fail, errors=["OutcomeUnknown"], result_path="$.failure")
+        invoke.add_catch(settle, errors=["States.ALL"], result_path="$.failure")
+        return invoke
+
+    def _unknown(self, fail: sfn.Fail) -> sfn.IChainable:
+        planned = {} if self._existing else {"transactionId": sfn.JsonPath.string_at("$.submission.transactionIds[0]")}
+        message = f"The ledger gave no verdict in time. {_TRY_AGAIN}"
+        if self._existing:
+            message = "Whether the ledger has the record could not be found out. Look it up before sending it again."
+        return (
+            sfn.Pass(self, "DescribeOutcome", parameters={"message": message} | planned, result_path="$.outcome")
             .next(
                 sfn.Pass(
                     self,
@@ -183,28 +223,6 @@ class CreateWorkflow(Construct):
             )
             .next(fail)
         )
-
-        settle = self._chaincode_task("SettleTransaction", attempt="settle")
-        retry(settle, [THROTTLED, *SERVICE_ERRORS])
-        settle.add_catch(delete, errors=certain, result_path="$.failure")
-        settle.add_catch(fail, errors=["OutcomeUnknown"], result_path="$.failure")
-        settle.add_catch(unknown, errors=["States.ALL"], result_path="$.failure")
-        settle.next(succeeded)
-
-        invoke = self._chaincode_task(self._record_type.invoke_state, attempt="first")
-        retry(invoke, [THROTTLED])
-        # Nothing ran, so nothing was ordered by this execution; by an earlier one, perhaps.
-        throttled = _failed(self, "InvokeThrottled", _TOO_MANY_REQUESTS).next(
-            sfn.Choice(self, "IsFirstExecution")
-            .when(sfn.Condition.boolean_equals("$.submission.created", True), delete)
-            .otherwise(unknown)
-        )
-        invoke.add_catch(delete, errors=certain, result_path="$.failure")
-        invoke.add_catch(throttled, errors=[THROTTLED], result_path="$.failure")
-        invoke.add_catch(fail, errors=["OutcomeUnknown"], result_path="$.failure")
-        invoke.add_catch(settle, errors=["States.ALL"], result_path="$.failure")
-        invoke.next(succeeded)
-        return invoke
 
     def _chaincode_task(self, name: str, *, attempt: str) -> sfn.TaskStateBase:
         return tasks.LambdaInvoke(
@@ -220,18 +238,24 @@ class CreateWorkflow(Construct):
                     "chaincodeFunctionArgs": sfn.JsonPath.json_merge(
                         sfn.JsonPath.object_at("$.record"), sfn.JsonPath.object_at("$.object")
                     ),
-                    "submission": sfn.JsonPath.object_at("$.submission"),
-                    "attempt": attempt,
-                    # Retries follow throttling only, after which the code has not run.
-                    "retryCount": 0,
-                    "executionStartTime": sfn.JsonPath.string_at("$$.Execution.StartTime"),
                 }
+                | ({} if self._existing else self._submission(attempt))
             ),
             result_selector={"transactionId.$": "$.Payload.transactionId"},
             result_path="$.ledger",
             retry_on_service_exceptions=False,
             task_timeout=sfn.Timeout.duration(cdk.Duration.seconds(19)),
         )
+
+    @staticmethod
+    def _submission(attempt: str) -> dict[str, Any]:
+        return {
+            "submission": sfn.JsonPath.object_at("$.submission"),
+            "attempt": attempt,
+            # Retries follow throttling only, after which the code has not run.
+            "retryCount": 0,
+            "executionStartTime": sfn.JsonPath.string_at("$$.Execution.StartTime"),
+        }
 
     def _delete(self, fail: sfn.Fail) -> sfn.TaskStateBase:
         key, *_ = self._record_type.object_fields

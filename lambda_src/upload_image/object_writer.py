@@ -45,7 +45,8 @@ class Content:
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """Who writes. `nonces` and `transaction_ids`: hex, in the order in which they may be used."""
+    """Who writes. `nonces` and `transaction_ids`: hex, in the order in which they may be used; empty where none is planned,
+    and the sweep then leaves the object alone."""
 
     request_id: str
     submission_id: str
@@ -118,7 +119,7 @@ class ObjectWriter:
             "request-id": execution.request_id,
             "created": "true" if met is None else "false",
             # With its nonces the sweep can use up transaction ids that must not commit any more.
-            "nonces": ",".join(execution.nonces),
+            **({"nonces": ",".join(execution.nonces)} if execution.nonces else {}),
             # The own ones first, then those of other executions.
             "transaction-ids": ",".join(dict.fromkeys([*execution.transaction_ids, *earlier])),
             "fabric-username": quote(execution.fabric_username, safe="!#$&'()*+,/:;=?@[]^`{|}"),

@@ -15,11 +15,13 @@ from .object_writer import Content, Execution, ObjectWriter
 
 @dataclass(frozen=True, kw_only=True)
 class Uploader:
-    """`chaincode_functions` are those that a caller may name; a caller that names none gets the record type's own."""
+    """`chaincode_functions` are those that a caller may name; a caller that names none gets the record type's own.
+    `plan_transactions` False: whoever submits chooses transaction ids of its own, so that none can be known before."""
 
     record_type: RecordType
     identities: Identities
     chaincode_functions: tuple[str, ...]
+    plan_transactions: bool
     writer: ObjectWriter
 
     def upload(self, event: object, *, invocation_id: str) -> dict[str, Any]:
@@ -57,7 +59,7 @@ class Uploader:
         logger.append_keys(submission_id=submission.submission_id, request_id=asked.request_id)
         identifier = asked.record[self.record_type.identifying_field]
         key = f"{self.record_type.key_prefix}{identifier}/{submission.submission_id}.{media_type.extension}"
-        signer = creator(self.identities.msp_id, self._certificate(username, key))
+        nonces, transaction_ids = self._plan(submission, username, key)
         stored = self.writer.write(
             key=key,
             content=content,
@@ -65,8 +67,8 @@ class Uploader:
                 # A direct call that brings a key but no request id is one execution however often it is repeated.
                 request_id=asked.request_id or ("direct" if asked.idempotency_key else invocation_id),
                 submission_id=submission.submission_id,
-                nonces=tuple(nonce.hex() for nonce in submission.nonces),
-                transaction_ids=tuple(transaction_id(nonce, signer) for nonce in submission.nonces),
+                nonces=nonces,
+                transaction_ids=transaction_ids,
                 fabric_username=username,
                 data_field=self.record_type.data_field,
             ),
@@ -81,13 +83,22 @@ class Uploader:
             "created": stored.created,
             "callerNamed": bool(asked.idempotency_key),
             "submissionId": submission.submission_id,
-            "nonces": [nonce.hex() for nonce in submission.nonces],
+            "nonces": list(nonces),
             "transactionIds": list(stored.transaction_ids),
             "earlierTransactionIds": list(stored.earlier_transaction_ids),
             "fabricUsername": username,
             "chaincodeFunction": asked.chaincode_function,
             "record": asked.record,
         }
+
+    def _plan(self, submission: Submission, username: str, key: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Nonces and transaction ids, hex, under which the submission may be ordered."""
+        if not self.plan_transactions:
+            self.identities.require_allowed(username)
+            return (), ()
+        signer = creator(self.identities.msp_id, self._certificate(username, key))
+        nonces = submission.nonces
+        return tuple(nonce.hex() for nonce in nonces), tuple(transaction_id(nonce, signer) for nonce in nonces)
 
     def _certificate(self, username: str, key: str) -> str:
         """The user's certificate. Where it cannot be read, it is certain that nothing was ordered only for a submission

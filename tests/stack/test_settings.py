@@ -58,6 +58,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "orderers": (["orderer"], [{}]),
     "endorsements": (0, "1", 1.5, True),
     "tlsRoots": ("tls.pem", "s3://bucket", "-----BEGIN CERTIFICATE-----"),
+    "chaincodeFunctionArn": ("ngo-lambda", "arn:aws:sns:us-east-1:111122223333:topic"),
     "users": ([], "lambdaUser", [""], [{"name": "lambdaUser"}], ["lambdaUser", "lambdaUser"], [7]),
     "member": ("", "member 1"),
     "secretNamePattern": ("dev/{member}/{user}", "dev/{part}", "dev/{user}/{part}/{kind}", "{user}/{part}/{"),
