@@ -76,7 +76,7 @@ class Audit:
             str(record.get(self.record_type.identifying_field, key)): record
             for key, record in read_list(text, self.record_type).items()
         }
-        identifiers = sorted(listed.keys() | set(self._in_bucket()))
+        identifiers = sorted(listed.keys() | set(self._in_bucket()) - {""})
         report = Report(total=len(identifiers), resume_after=resume_after)
         waiting = [each for each in identifiers if each > resume_after][:limit]
 
@@ -127,7 +127,8 @@ class Audit:
             return Outcome.UNREADABLE, key | {"message": error.message}
 
     def _in_bucket(self) -> Iterator[str]:
-        """The identifiers that object keys begin with, those of objects behind a delete marker included."""
+        """The identifiers that object keys begin with, those of objects behind a delete marker included: keys are
+        `<prefix><identifier>/...` or, as the blog's flow named them, `<prefix><identifier>.<extension>`."""
         prefix = self.record_type.key_prefix
         pages = (
             aws.client("s3")
@@ -137,3 +138,5 @@ class Audit:
         for page in pages:
             for each in page.get("CommonPrefixes", []):
                 yield each["Prefix"].removeprefix(prefix).rstrip("/")
+            for each in page.get("Versions", []) + page.get("DeleteMarkers", []):
+                yield each["Key"].removeprefix(prefix).rpartition(".")[0]
