@@ -1,14 +1,19 @@
-"""`python -m sandbox up` serves the sandbox until interrupted; `python -m sandbox demo` tells its story."""
+"""`python -m sandbox up` serves the sandbox until interrupted, `python -m sandbox verify-all` verifies every record in
+it; `python -m sandbox demo` tells its story."""
 
 import argparse
 import json
+import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
-from . import limits
+from . import limits, verify_all
 from .errors import SandboxError
 from .ledger import Network
 from .runtime import Sandbox
@@ -22,10 +27,13 @@ def main(arguments: list[str] | None = None) -> int:
             from . import demo
 
             return demo.run(assembly=options.assembly)
+        if options.command == "verify-all":
+            return verify_all.run(options.ready, by_checksum=options.checksum)
         return _up(options)
     except SandboxError as error:
         print(f"sandbox: {error}", file=sys.stderr)
-        return 1
+        # 1 would say that something is wrong with a record.
+        return 2 if options.command == "verify-all" else 1
     except KeyboardInterrupt:
         return 130
 
@@ -39,7 +47,21 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--identity", type=Path, metavar="MSP_DIR", help="folder with signcerts/ and keystore/")
     up.add_argument("--channel", default="mychannel", help="of the real network (default: mychannel)")
     up.add_argument("--chaincode", default="ngo", help="on that channel (default: ngo)")
-    demo = commands.add_parser("demo", help="create a donor, refuse and roll back others, and show what happened")
+    verify = commands.add_parser(
+        "verify-all",
+        help="hold every record's object in a running sandbox against the ledger's hash",
+        epilog="Exit code: 0 nothing is wrong, 1 something is tampered, missing or unreadable, 2 it could not be done.",
+    )
+    verify.add_argument("--checksum", action="store_true", help="compare the SHA-256 that S3 keeps; read no bytes")
+    for command, what in ((up, "also written here while it serves"), (verify, "of the sandbox")):
+        command.add_argument(
+            "--ready",
+            type=Path,
+            default=verify_all.READY,
+            metavar="FILE",
+            help=f"the ready line, {what} (default: %(default)s)",
+        )
+    demo = commands.add_parser("demo", help="create, refuse, roll back, read and verify donors, and show what happened")
     for command in (up, demo):
         command.add_argument(
             "--assembly", type=Path, metavar="DIR", help="a cdk.out folder (default: app.py, synthesized)"
@@ -54,20 +76,48 @@ def _stop(number: int, frame: FrameType | None) -> None:
 def _up(options: argparse.Namespace) -> int:
     with Sandbox(port=options.port, assembly=options.assembly, ledger=_network(options)) as sandbox:
         _introduce(sandbox, options)
-        ready = {
-            "ready": True,
-            "api": sandbox.api_url,
-            "aws": sandbox.aws_endpoint,
-            "bucket": sandbox.bucket,
-        }
-        print(json.dumps(ready), flush=True)
-        try:
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, signal.SIG_IGN)
-            print("Stopping.", file=sys.stderr)
+        line = json.dumps(ready_line(sandbox))
+        with _kept_in(options.ready, line):
+            try:
+                print(line, flush=True)
+                threading.Event().wait()
+            except KeyboardInterrupt:
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    signal.signal(number, signal.SIG_IGN)
+                print("Stopping.", file=sys.stderr)
     return 0
+
+
+def ready_line(sandbox: Sandbox) -> dict[str, Any]:
+    """What programs need to use a sandbox. `functions` maps the folder of a handler to the function's name."""
+    functions = sandbox.assembly.functions.values()
+    return {
+        "ready": True,
+        "api": sandbox.api_url,
+        "aws": sandbox.aws_endpoint,
+        "bucket": sandbox.bucket,
+        "functions": {each.handler.partition(".")[0]: each.name for each in functions},
+    }
+
+
+@contextmanager
+def _kept_in(file: Path, line: str) -> Iterator[None]:
+    """Of several sandboxes the one that started last has the file."""
+    scratch = file.with_name(f"{file.name}.{os.getpid()}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        scratch.write_text(line, "utf-8")
+        scratch.replace(file)
+    except OSError as error:
+        raise SandboxError(
+            f"the ready line cannot be written to {file} ({error.strerror}): give another --ready"
+        ) from error
+    try:
+        yield
+    finally:
+        with suppress(FileNotFoundError):
+            if file.read_text("utf-8") == line:
+                file.unlink()
 
 
 def _network(options: argparse.Namespace) -> Network | None:

@@ -87,10 +87,20 @@ def create(api: str, name: str) -> tuple[int, dict[str, str]]:
     return response.status, answer
 
 
-def test_up_says_in_one_line_that_it_serves_and_sigterm_leaves_nothing() -> None:
-    with up() as (process, ready):
-        assert ready.keys() == {"ready", "api", "aws", "bucket"}
+def test_up_says_in_one_line_that_it_serves_and_sigterm_leaves_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "up.json"
+    with up("--ready", str(file)) as (process, ready):
+        assert ready.keys() == {"ready", "api", "aws", "bucket", "functions"}
         assert ready["ready"] is True
+        assert ready["functions"].keys() == {
+            "upload_image",
+            "invoke_chaincode",
+            "query_ledger",
+            "verify_object",
+            "verify_all",
+            "sweep",
+        }
+        assert json.loads(file.read_text()) == ready
         status, answer = create(ready["api"], "ada")
         assert status == 200
         s3 = boto3.client(
@@ -101,6 +111,8 @@ def test_up_says_in_one_line_that_it_serves_and_sigterm_leaves_nothing() -> None
             aws_secret_access_key="any",
         )
         assert s3.get_object(Bucket=ready["bucket"], Key=answer["imageKey"])["Body"].read() == PICTURE.read_bytes()
+        out, errors = start("verify-all", "--ready", str(file)).communicate(timeout=60)
+        assert json.loads(out)["counts"]["verified"] == json.loads(out)["total"] == 1, errors
 
         second = start("up", "--port", ready["api"].rpartition(":")[2])
         out, errors = second.communicate(timeout=30)
@@ -121,6 +133,7 @@ def test_up_says_in_one_line_that_it_serves_and_sigterm_leaves_nothing() -> None
         for name in ("IAM", "VPC", "KMS", "AWS::EC2::VPCEndpoint"):
             assert name in errors.partition("Not emulated")[2]
         assert "Traceback" not in errors
+        assert not file.exists()
         assert gone(processes)
 
 
@@ -129,8 +142,9 @@ def test_a_killed_sandbox_leaves_nothing_and_a_real_networks_place_is_taken_by_a
         profile = tmp_path / "profile.json"
         profile.write_text(json.dumps(network.connection_profile()))
         msp = network.write_msp(tmp_path / "msp", network.enroll("user"))
+        file = tmp_path / "up.json"
         given = ["--fabric", str(profile), "--identity", str(msp), "--channel", "channel2", "--chaincode", "ngo"]
-        with up(*given) as (process, ready):
+        with up(*given, "--ready", str(file)) as (process, ready):
             status, answer = create(ready["api"], "ada")
             assert status == 200, answer
             assert json.loads(network.record("ngo", "donorada") or b"")["imageKey"] == answer["imageKey"]
@@ -139,6 +153,23 @@ def test_a_killed_sandbox_leaves_nothing_and_a_real_networks_place_is_taken_by_a
             process.kill()
             process.wait()
             assert gone(processes)
+            assert file.exists()
+            verify = start("verify-all", "--ready", str(file))
+            _, errors = verify.communicate(timeout=60)
+            assert verify.returncode == 2
+            assert "no sandbox is running" in errors
+
+
+def test_up_and_verify_all_meet_at_one_file_by_default(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sandbox import __main__
+
+    monkeypatch.setenv("COLUMNS", "1000")
+    for command in ("up", "verify-all"):
+        with pytest.raises(SystemExit):
+            __main__.main([command, "--help"])
+        assert f"(default: {ROOT / '.sandbox' / 'up.json'})" in capsys.readouterr().out
 
 
 def test_the_demo_holds_and_names_its_transaction() -> None:
