@@ -1,4 +1,5 @@
-"""`python -m sandbox demo`: the product's story on this machine, each step checked."""
+"""`python -m sandbox demo`: the product's story on this machine, each step checked: donors are created, refused and
+rolled back, and then read back, tampered with and verified."""
 
 import base64
 import hashlib
@@ -7,6 +8,7 @@ import json
 import logging
 import sys
 import time
+import urllib.parse
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,6 +21,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from . import verify_all
 from .runtime import Sandbox
 
 if TYPE_CHECKING:
@@ -39,7 +42,8 @@ def run(*, assembly: Path | None = None) -> int:
     logging.getLogger("sandbox.fabric").setLevel(logging.ERROR)
     console.print(
         Panel(
-            "Pictures go to S3, their key and hash to Hyperledger Fabric: both or none.\n\n"
+            "Pictures go to S3, their key and hash to Hyperledger Fabric: both or none.\n"
+            "Whoever reads one gets it held against the ledger's hash.\n\n"
             "This serves the synthesized stack on 127.0.0.1, with its own API, workflow\n"
             "and Lambda code. S3 is moto's and the ledger is a Fabric emulation, both for\n"
             "development: no AWS, no Docker, nothing real.",
@@ -73,6 +77,7 @@ class _Story:
         self._s3 = sandbox.client("s3")
         functions = sandbox.assembly.functions.values()
         self._chaincode_function = next(each for each in functions if each.handler.startswith("invoke_chaincode."))
+        self._verify_all_function = next(each for each in functions if each.handler.startswith("verify_all."))
         self._created: dict[str, str] = {}
         self.steps: list[tuple[str, Callable[[], None]]] = [
             ("Create a donor with a picture", self._create),
@@ -81,6 +86,9 @@ class _Story:
             ("The chaincode refuses: the picture is taken back", self._refused),
             ("The function dies after the commit: the ledger decides", self._killed),
             ("Bad input never reaches bucket or ledger", self._bad_input),
+            ("Read it back, verified", self._read),
+            ("Overwrite the object behind the system's back: it is found", self._overwrite),
+            ("Verify everything", self._verify_all),
         ]
 
     def _create(self) -> None:
@@ -196,6 +204,49 @@ class _Story:
         self._check(self._bucket() == before, "bad input has left something in the bucket")
         self._check(self._ledger.height == height, "bad input has reached the ledger")
 
+    def _read(self) -> None:
+        self._say("GET /donors/ada")
+        status, answer = self._get("ada")
+        self._check(status == 200, f"reading a donor answered {status}: {answer}")
+        image = answer["image"]
+        shown = {name: image[name] for name in ("integrity", "verifiedBy", "contentType", "versionId")}
+        self._answered(status, shown | {"url": image["url"].partition("?")[0] + "?..."})
+        self._check((image["integrity"], image["verifiedBy"]) == ("VERIFIED", "SHA-256"), f"it was read as {image}")
+        self._check(answer["transactionId"] == self._created["transactionId"], "another transaction is named")
+        data = self._fetch(image["url"])
+        self._check(data == PICTURE.read_bytes(), "the URL's bytes are not the picture's")
+        self._say(f"It was hashed before the answer. The URL gives the picture, {len(data):,} bytes.")
+
+    def _overwrite(self) -> None:
+        bucket, key = self._sandbox.bucket, self._created["imageKey"]
+        self._s3.put_object(Bucket=bucket, Key=key, Body=_SVG_WITH_SCRIPT, ContentType="image/svg+xml")
+        self._say("GET /donors/ada, with other bytes under its key")
+        status, answer = self._get("ada")
+        self._answered(status, answer)
+        self._check((status, answer.get("error")) == (409, "ImageTampered"), f"it was answered {status} {answer}")
+        good = {"Bucket": bucket, "Key": key, "VersionId": answer["versionId"]}
+        data = self._s3.get_object(**good)["Body"].read()
+        self._check(data == PICTURE.read_bytes(), "the version named as good is not the picture")
+        self._s3.copy_object(Bucket=bucket, Key=key, CopySource=good)
+        self._say("GET /donors/ada, with that version copied on top")
+        status, answer = self._get("ada")
+        self._check(status == 200, f"it was answered {status} {answer}")
+        self._answered(status, {"integrity": answer["image"]["integrity"]})
+
+    def _verify_all(self) -> None:
+        names = ["hedy", "mary", "zofia"]
+        keys = {name: self._post(name, PICTURE.read_bytes())[1].get("imageKey", "") for name in names}
+        self._check(all(keys.values()), f"not all of {names} were created")
+        self._s3.put_object(Bucket=self._sandbox.bucket, Key=keys["mary"], Body=_SVG_WITH_SCRIPT)
+        self._say(
+            "Every donor's picture against the ledger, as `python -m sandbox verify-all` does; mary's is another:"
+        )
+        *_, report = verify_all.walk(self._sandbox.client("lambda"), self._verify_all_function.name)
+        self._console.print(Padding(verify_all.tables(report), (1, 2)))
+        found = [(each["identifier"], each["outcome"]) for each in report.findings]
+        self._check(found == [("mary", "tampered")], f"it found {found}")
+        self._check(report.counts["verified"] == report.total - 1, f"it counted {report.counts}")
+
     def _post(
         self, name: str, picture: bytes, *, email: str | None = None, key: str | None = None
     ) -> tuple[int, dict[str, str]]:
@@ -207,13 +258,28 @@ class _Story:
         return self._send(json.dumps({"chaincodeFunctionArgs": arguments}), {"Idempotency-Key": key} if key else {})
 
     def _send(self, body: str, headers: dict[str, str] | None = None) -> tuple[int, dict[str, str]]:
-        connection = http.client.HTTPConnection(self._sandbox.api_url.removeprefix("http://"), timeout=60)
+        headers = {"Content-Type": "application/json", **(headers or {})}
+        status, answer = self._request("POST", f"{self._sandbox.api_url}/donors", body.encode(), headers)
+        return status, json.loads(answer)
+
+    def _get(self, name: str) -> tuple[int, dict[str, Any]]:
+        status, answer = self._request("GET", f"{self._sandbox.api_url}/donors/{name}")
+        return status, json.loads(answer)
+
+    def _fetch(self, url: str) -> bytes:
+        status, data = self._request("GET", url)
+        self._check(status == 200, f"the URL answered {status}")
+        return data
+
+    def _request(
+        self, method: str, url: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, bytes]:
+        parts = urllib.parse.urlsplit(url)
+        connection = http.client.HTTPConnection(parts.netloc, timeout=60)
         try:
-            connection.request(
-                "POST", "/donors", body.encode(), {"Content-Type": "application/json", **(headers or {})}
-            )
+            connection.request(method, urllib.parse.urlunsplit(("", "", *parts[2:])), body, headers or {})
             response = connection.getresponse()
-            return response.status, json.loads(response.read())
+            return response.status, response.read()
         finally:
             connection.close()
 

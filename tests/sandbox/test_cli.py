@@ -177,6 +177,7 @@ def test_the_demo_holds_and_names_its_transaction() -> None:
     out, errors = process.communicate(timeout=60)
     assert process.returncode == 0, out + errors
     assert len(re.findall(r"^transactionId: [0-9a-f]{64}$", out, re.MULTILINE)) == 1
+    assert out.endswith("All 9 steps held.\n")
     assert "\x1b" not in out
 
 
