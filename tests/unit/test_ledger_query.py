@@ -354,6 +354,11 @@ def test_a_block_without_the_transaction_is_unreadable(data: bytes) -> None:
         messages.read_status(data, "ab" * 32)
 
 
+def test_text_that_is_no_utf8_is_unreadable() -> None:
+    with pytest.raises(messages.Unreadable):
+        messages.read_broadcast_answer(b"\x12\x01\xff")
+
+
 READERS: list[Callable[[bytes], Any]] = [
     messages.read_answer,
     messages.read_broadcast_answer,

@@ -223,9 +223,11 @@ def test_every_record_with_an_object_is_found_through_the_bucket(name: str, depl
 def test_objects_of_the_blogs_flow_are_found_through_the_bucket(name: str, deployment: Deployment) -> None:
     key = f"{PREFIX}{name}.png"
     deployment.record(name, imageKey=key, imageSha256=None, imageHash=f'"{hashlib.md5(PNG).hexdigest()}"')
-    deployment.put(name, key=key)
+    version = deployment.put(name, key=key)
     assert counts(deployment.run()) == {"verified": 1}
     deployment.bucket.Object(key).delete()
+    assert found(deployment.run()) == [(name, "missing")]
+    deployment.bucket.Object(key).Version(version).delete()
     assert found(deployment.run()) == [(name, "missing")]
 
 
@@ -328,7 +330,7 @@ def test_the_last_batch_says_that_it_is(
 ) -> None:
     for name in ("ada", "bob", "zoe"):
         deployment.donor(name)
-    reports = list(batches(deployment, itertools.repeat(limit)))
+    reports = list(batches(deployment, itertools.repeat(limit, 9)))
     assert [report["resumeAfter"] for report in reports] == resume_points
     assert sum(report["examined"] for report in reports) == 3
 
