@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import struct
+import urllib.parse
 import zlib
 from typing import Any
 from uuid import uuid4
@@ -35,6 +36,8 @@ class World:
         calls = {each.handler: f"lambda:{each.name}" for each in sandbox.assembly.functions.values()}
         self.upload = calls["upload_image.handler.handler"]
         self.chaincode = calls["invoke_chaincode.handler.handler"]
+        self.query = calls["query_ledger.handler.handler"]
+        self.verify = calls["verify_object.handler.handler"]
         self.name = f"donor-{uuid4().hex[:8]}"
         self.picture = png()
 
@@ -49,13 +52,58 @@ class World:
         return self.send({"chaincodeFunctionArgs": self.arguments(**changes)}, key=key)
 
     def send(self, body: Any, *, key: str | None = None) -> Answer:
-        connection = http.client.HTTPConnection(self.sandbox.api_url.removeprefix("http://"), timeout=60)
         headers = {"Content-Type": "application/json"} | ({"Idempotency-Key": key} if key else {})
-        connection.request("POST", "/donors", body if isinstance(body, str) else json.dumps(body), headers)
+        return self._request("POST", "/donors", body if isinstance(body, str) else json.dumps(body), headers)
+
+    def get(self, target: str) -> Answer:
+        """`target` is path and query, sent as they are."""
+        return self._request("GET", target)
+
+    def read(self, name: str | None = None, query: str = "") -> Answer:
+        return self.get(f"/donors/{urllib.parse.quote(name or self.name, safe='')}{query}")
+
+    def _request(
+        self, method: str, target: str, body: str | None = None, headers: dict[str, str] | None = None
+    ) -> Answer:
+        connection = http.client.HTTPConnection(self.sandbox.api_url.removeprefix("http://"), timeout=60)
+        connection.request(method, target, body, headers or {})
         response = connection.getresponse()
         answer = json.loads(response.read())
         connection.close()
         return response.status, answer
+
+    def put_record(self, **fields: Any) -> str:
+        """Put a donor on the ledger as whoever may invoke the chaincode; the transaction's id. `fields` are added to
+        name and mail."""
+        event = {
+            "functionType": "invoke",
+            "chaincodeFunction": "createDonor",
+            "chaincodeFunctionArgs": {"donorUserName": self.name, "email": f"{self.name}@example.org"} | fields,
+        }
+        answer = self.sandbox.client("lambda").invoke(
+            FunctionName=self.chaincode.removeprefix("lambda:"), Payload=json.dumps(event)
+        )
+        assert "FunctionError" not in answer
+        return str(json.loads(answer["Payload"].read())["transactionId"])
+
+    def put_object(self, key: str, data: bytes, **options: Any) -> str:
+        """Put an object into the bucket past the API; its version id."""
+        return str(
+            self.sandbox.client("s3").put_object(Bucket=self.sandbox.bucket, Key=key, Body=data, **options)["VersionId"]
+        )
+
+    def copy_object(self, source: dict[str, str], key: str, **options: Any) -> str:
+        """Copy `source` (`Key` and perhaps `VersionId`) to `key`; the new version's id."""
+        bucket = self.sandbox.bucket
+        return str(
+            self.sandbox.client("s3").copy_object(
+                Bucket=bucket, Key=key, CopySource={"Bucket": bucket} | source, **options
+            )["VersionId"]
+        )
+
+    def stored(self, key: str, version_id: str) -> bytes:
+        answer = self.sandbox.client("s3").get_object(Bucket=self.sandbox.bucket, Key=key, VersionId=version_id)
+        return bytes(answer["Body"].read())
 
     def versions(self, name: str | None = None) -> list[tuple[str, str]]:
         found = self.sandbox.client("s3").list_object_versions(
@@ -77,8 +125,10 @@ class World:
         return codes
 
 
-def refused(answer: Answer, status: int, error: str) -> str:
+def refused(answer: Answer, status: int, error: str, **details: Any) -> str:
+    """The message of a refusal, which has the fields of every refusal and `details`, and no other."""
     got, body = answer
-    assert (got, body["error"]) == (status, error), body
-    assert body.keys() == {"error", "message", "requestId"}
+    assert (got, body.get("error")) == (status, error), body
+    assert body.keys() == {"error", "message", "requestId"} | details.keys()
+    assert {name: body[name] for name in details} == details
     return str(body["message"])
