@@ -14,12 +14,12 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from .connection_profile import ConnectionProfile
-from .endpoint import Endpoint
+from .endpoint import Endpoint, tcp
 from .managed_blockchain import (
+    MANAGED_BLOCKCHAIN_PORTS,
     HyperledgerFabricNetwork,
     ManagedBlockchainLookup,
     fabric_interface_endpoint,
-    looked_up_endpoint,
     managed_blockchain_tls_roots,
 )
 
@@ -52,6 +52,7 @@ class FabricNetwork(Construct):
     * `peers`, `orderers`: all peers are asked to endorse; `endorsements` of them must agree.
     * `tls_roots`: the CA certificates behind their TLS certificates, as PEM text or as `s3://bucket/key`. A Lambda
       environment holds 4 KB in all, so long chains go to S3, in the VPC's region because of its gateway endpoint.
+    * `ports`: ranges of TCP ports, such as `[(7050, 7051)]`, where addresses are tokens; else their own are known.
     * `users`: the Fabric users that a request may name; the first is the default.
     * `secrets_key`: the customer key that encrypts the users' secrets, if any.
     * `vpc`, `subnets`: makes an interface endpoint for Secrets Manager there; leave `vpc` out where the functions'
@@ -128,6 +129,7 @@ class FabricNetwork(Construct):
             peers=looked_up.peers,
             orderers=[looked_up.orderer],
             tls_roots=managed_blockchain_tls_roots(scope),
+            ports=[MANAGED_BLOCKCHAIN_PORTS],
             fabric_endpoint=fabric_endpoint,
             vpc=vpc if create_secrets_endpoint else None,
             subnets=subnets,
@@ -167,9 +169,10 @@ class FabricNetwork(Construct):
             scope,
             id,
             msp_id=network.member_id,
-            peers=[looked_up_endpoint(node.endpoint) for node in network.nodes],
-            orderers=[looked_up_endpoint(network.orderer_endpoint)],
+            peers=[Endpoint(address=node.endpoint) for node in network.nodes],
+            orderers=[Endpoint(address=network.orderer_endpoint)],
             tls_roots=managed_blockchain_tls_roots(scope),
+            ports=[MANAGED_BLOCKCHAIN_PORTS],
             users=users,
             fabric_endpoint=network.client.vpc_endpoint,
             vpc=network.client.vpc if create_secrets_endpoint else None,
@@ -189,6 +192,7 @@ class FabricNetwork(Construct):
         tls_roots: str,
         users: Sequence[FabricUser],
         endorsements: int = 1,
+        ports: Sequence[tuple[int, int]] | None = None,
         secrets_key: kms.IKey | None = None,
         vpc: ec2.IVpc | None = None,
         subnets: ec2.SubnetSelection | None = None,
@@ -206,8 +210,11 @@ class FabricNetwork(Construct):
             raise ValueError("tls_roots: neither PEM text nor a location such as 's3://bucket/tls-chain.pem'")
         self._users = tuple(users)
         self._secrets_key = secrets_key
-        self.ports: list[float] = sorted({endpoint.port for endpoint in (*peers, *orderers)})
-        """TCP ports of the peers and orderers."""
+        of_addresses = {(port, port) for endpoint in (*peers, *orderers) if (port := endpoint.port)}
+        self.ports = sorted({*(ports or ()), *of_addresses})
+        """Ranges of TCP ports of the peers and orderers."""
+        if not self.ports:
+            raise ValueError("ports: needed where all addresses are tokens, such as [(7050, 7051)]")
         self.tls_roots_arn: str | None = None
         """ARN of the S3 object with the TLS roots; None where they are PEM text."""
         if location:
@@ -282,11 +289,12 @@ class FabricNetwork(Construct):
             self._endpoint_group.add_ingress_rule(client, ec2.Port.HTTPS, None, True)
 
     def allow_ledger_from(self, client: ec2.IPeer) -> None:
-        """Let `client` connect to the nodes through `fabric_endpoint`, if there is one."""
+        """Let `client`, such as a function's security group, connect to the nodes through `fabric_endpoint`, if there
+        is one."""
         if self.fabric_endpoint:
             for group in self.fabric_endpoint.connections.security_groups:
-                for port in self.ports:
-                    group.add_ingress_rule(client, ec2.Port.tcp(port), None, True)
+                for ports in self.ports:
+                    group.add_ingress_rule(client, tcp(ports), None, True)
 
     def _grant_read(self, grantee: iam.IGrantable, arns: Sequence[str]) -> iam.Grant:
         if self._secrets_key:

@@ -11,12 +11,14 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from .acknowledgements import ANY_RESOURCE, acknowledge, acknowledge_policy, resource
+from .endpoint import tcp
 from .fabric import FabricNetwork
 from .packaging import RUNTIME, code
 from .record_type import DONOR, RecordType
 from .store import grant_read, grant_sweep, grant_write
 
 _ENVIRONMENT_LIMIT = 4_096
+_HTTPS = (443, 443)
 _LONGEST_EXECUTION = 60
 """Seconds after which no execution of the create flow, nor a function it started, runs any more."""
 
@@ -34,7 +36,7 @@ class _VpcFunction(Construct):
         code: lambda_.Code,
         description: str,
         environment: Mapping[str, str],
-        ports: Sequence[float],
+        ports: Sequence[tuple[int, int]],
         vpc: ec2.IVpc,
         subnets: ec2.SubnetSelection | None,
         security_groups: Sequence[ec2.ISecurityGroup] | None,
@@ -114,10 +116,12 @@ class _VpcFunction(Construct):
             ],
         )
 
-    def _make_security_group(self, vpc: ec2.IVpc, description: str, ports: Sequence[float]) -> ec2.SecurityGroup:
+    def _make_security_group(
+        self, vpc: ec2.IVpc, description: str, ports: Sequence[tuple[int, int]]
+    ) -> ec2.SecurityGroup:
         group = ec2.SecurityGroup(self, "SecurityGroup", vpc=vpc, description=description, allow_all_outbound=False)
-        for port in ports:
-            group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(port))
+        for each in ports:
+            group.add_egress_rule(ec2.Peer.any_ipv4(), tcp(each))
         return group
 
     def _reach(self, network: FabricNetwork, *, ledger: bool) -> None:
@@ -173,7 +177,7 @@ class UploadFunction(_VpcFunction):
             | {"S3_BUCKET": bucket.bucket_name}
             | ({} if plan_transactions else {"PLAN_TRANSACTIONS": "false"})
             | _log_environment("upload"),
-            ports=[443],
+            ports=[_HTTPS],
             vpc=vpc,
             subnets=subnets,
             security_groups=security_groups,
@@ -230,7 +234,7 @@ class _LedgerFunction(_VpcFunction):
             | network.network_environment
             | dict(environment or {})
             | _log_environment(service),
-            ports=sorted({443, *network.ports}),
+            ports=sorted({_HTTPS, *network.ports}),
             vpc=vpc,
             subnets=subnets,
             security_groups=security_groups,
@@ -363,7 +367,7 @@ class VerifyFunction(_VpcFunction):
                 "URL_EXPIRES_SECONDS": str((url_expires or cdk.Duration.minutes(5)).to_seconds()),
             }
             | _log_environment("verify"),
-            ports=[443],
+            ports=[_HTTPS],
             vpc=vpc,
             subnets=subnets,
             security_groups=security_groups,

@@ -15,6 +15,10 @@ from constructs import Construct
 from .endpoint import Endpoint
 from .packaging import RUNTIME, code
 
+MANAGED_BLOCKCHAIN_PORTS = (30_001, 30_999)
+"""TCP ports of its orderers and peers: 30001 the ordering service, 30002 the CA, then two for each peer node. Which ones
+a node has is known only when the stack is deployed."""
+
 
 class ManagedBlockchainLookup(Construct):
     """A custom resource that asks Amazon Managed Blockchain for the endpoints of a network, a member and its nodes when
@@ -72,8 +76,10 @@ class ManagedBlockchainLookup(Construct):
             service_token=provider.service_token,
             properties={"NetworkId": network_id, "MemberId": member_id, "NodeIds": list(node_ids)},
         )
-        self.orderer = _endpoint(found, "Orderer")
-        self.peers = [_endpoint(found, f"Peer{number}") for number in range(len(node_ids))]
+        self.orderer = Endpoint(address=found.get_att_string("OrdererEndpoint"))
+        self.peers = [
+            Endpoint(address=found.get_att_string(f"Peer{number}Endpoint")) for number in range(len(node_ids))
+        ]
         self.ca_endpoint = found.get_att_string("CaEndpoint")
         self.vpc_endpoint_service_name = found.get_att_string("VpcEndpointServiceName")
 
@@ -102,12 +108,6 @@ def managed_blockchain_tls_roots(scope: Construct) -> str:
     """Where AWS publishes the TLS chain of its orderers and peers in the stack's region (Managed Blockchain's guide,
     "Set up the Fabric client")."""
     return f"s3://{cdk.Stack.of(scope).region}.managedblockchain/etc/managedblockchain-tls-chain.pem"
-
-
-def looked_up_endpoint(address: str) -> Endpoint:
-    """The endpoint whose address, `host:port`, is a token of another construct."""
-    port = cdk.Fn.select(1, cdk.Fn.split(":", address))
-    return Endpoint(address=address, deploy_time_port=cdk.Token.as_number(port))
 
 
 class HyperledgerFabricUser(Protocol):
@@ -150,11 +150,3 @@ class HyperledgerFabricNetwork(Protocol):
     def users(self) -> Sequence[HyperledgerFabricUser]: ...
     @property
     def client(self) -> HyperledgerFabricClient: ...
-
-
-def _endpoint(found: cdk.CustomResource, name: str) -> Endpoint:
-    port = found.get_att(f"{name}Port")
-    return Endpoint(
-        address=f"{found.get_att_string(f'{name}Host')}:{cdk.Token.as_string(port)}",
-        deploy_time_port=cdk.Token.as_number(port),
-    )

@@ -16,8 +16,8 @@ def handler(event: Mapping[str, Any], _context: Any) -> dict[str, Any]:
 
     `event`: `{"RequestType", "ResourceProperties": {"NetworkId", "MemberId", "NodeIds": [...]}}`.
 
-    Returns `{"PhysicalResourceId", "Data": {"OrdererHost", "OrdererPort", "Peer<n>Host", "Peer<n>Port", ...,
-    "CaEndpoint", "VpcEndpointServiceName"}}`. Raises NotUsable naming the id that is wrong.
+    Returns `{"PhysicalResourceId", "Data": {"OrdererEndpoint", "Peer0Endpoint", ..., "CaEndpoint",
+    "VpcEndpointServiceName"}}`, endpoints as host:port. Raises NotUsable naming the id that is wrong.
     """
     asked = event["ResourceProperties"]
     physical_id = f"{asked['NetworkId']}/{asked['MemberId']}"
@@ -32,7 +32,7 @@ def handler(event: Mapping[str, Any], _context: Any) -> dict[str, Any]:
     data = {
         "CaEndpoint": member["FrameworkAttributes"]["Fabric"]["CaEndpoint"],
         "VpcEndpointServiceName": network.get("VpcEndpointServiceName", ""),
-        **_address("Orderer", network["FrameworkAttributes"]["Fabric"]["OrderingServiceEndpoint"]),
+        "OrdererEndpoint": network["FrameworkAttributes"]["Fabric"]["OrderingServiceEndpoint"],
     }
     for number, node_id in enumerate(asked["NodeIds"]):
         node = _get(client.get_node, "Node", **place, NodeId=node_id)
@@ -40,7 +40,7 @@ def handler(event: Mapping[str, Any], _context: Any) -> dict[str, Any]:
             raise NotUsable(
                 f"nodeIds: {node_id} is {node['Status']}, not AVAILABLE. Wait for it, or name another node."
             )
-        data |= _address(f"Peer{number}", node["FrameworkAttributes"]["Fabric"]["PeerEndpoint"])
+        data[f"Peer{number}Endpoint"] = node["FrameworkAttributes"]["Fabric"]["PeerEndpoint"]
     return {"PhysicalResourceId": physical_id, "Data": data}
 
 
@@ -55,8 +55,3 @@ def _get(call: Any, kind: str, **ids: str) -> dict[str, Any]:
             "Are the ids right, and of this account and region?"
         ) from error
     return found
-
-
-def _address(name: str, endpoint: str) -> dict[str, str]:
-    host, _, port = endpoint.rpartition(":")
-    return {f"{name}Host": host, f"{name}Port": port}
