@@ -11,6 +11,7 @@ from .api import DonorApi
 from .batches import SweepWorkflow, VerifyAllWorkflow
 from .connection_profile import ConnectionProfile, ConnectionProfileError
 from .endpoint import Endpoint
+from .existing_method import ExistingMethod
 from .fabric import FabricNetwork, FabricUser
 from .functions import (
     ChaincodeFunction,
@@ -35,6 +36,7 @@ __all__ = [
     "CreateWorkflow",
     "DonorApi",
     "Endpoint",
+    "ExistingMethod",
     "FabricNetwork",
     "FabricUser",
     "LedgerField",
