@@ -25,6 +25,8 @@ class DonorApi(Construct):
     * `rest_api`: adds the resource to this API and makes none. Its stage, logs, throttling and gateway responses stay
       its own. One of another stack has to be imported (`RestApi.from_rest_api_attributes`), and its stage deployed
       afterwards by its owner.
+    * `resource`: adds the methods to this resource of `rest_api`, which must not have them, and makes none. One whose
+      `POST` is to be changed is for `ExistingMethod`.
     * `authorization_type`, `authorizer`: IAM (SigV4) by default.
     * `throttling_rate_limit`, `throttling_burst_limit`: requests a second, and at once, for the whole stage.
     * `cloud_watch_role`: sets the role by which API Gateway writes logs, one for the account and region; False where
@@ -42,6 +44,7 @@ class DonorApi(Construct):
         state_machine: sfn.IStateMachine,
         read_state_machine: sfn.IStateMachine | None = None,
         rest_api: apigateway.IRestApi | None = None,
+        resource: apigateway.IResource | None = None,
         record_type: RecordType = DONOR,
         authorization_type: apigateway.AuthorizationType = apigateway.AuthorizationType.IAM,
         authorizer: apigateway.IAuthorizer | None = None,
@@ -51,6 +54,8 @@ class DonorApi(Construct):
         log_retention: logs.RetentionDays = logs.RetentionDays.THREE_MONTHS,
     ) -> None:
         super().__init__(scope, id)
+        if resource and not rest_api:
+            raise ValueError("resource: give the rest_api that it belongs to, too")
         self._record_type = record_type
         self.access_log_group: logs.LogGroup | None = None
         self.gateway_responses: list[apigateway.GatewayResponse] = []
@@ -69,7 +74,9 @@ class DonorApi(Construct):
             content_type="application/json",
             schema=_json_schema(record_type.request_schema()),
         )
-        self.resource = apigateway.Resource(self, "Resource", parent=self.rest_api.root, path_part=record_type.path)
+        self.resource: apigateway.IResource = resource or apigateway.Resource(
+            self, "Resource", parent=self.rest_api.root, path_part=record_type.path
+        )
         self._authorization: dict[str, Any] = {
             "authorization_type": authorization_type,
             "authorizer": authorizer,
@@ -137,7 +144,7 @@ class DonorApi(Construct):
 
     def _add_method(
         self,
-        resource: apigateway.Resource,
+        resource: apigateway.IResource,
         verb: str,
         operation: str,
         integration: WorkflowIntegration,

@@ -6,18 +6,16 @@ from typing import Protocol
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secretsmanager
-from aws_cdk import custom_resources as cr
 from constructs import Construct
 
+from .custom_resource import CustomResourceProvider
 from .endpoint import Endpoint
-from .packaging import RUNTIME, code
 
 MANAGED_BLOCKCHAIN_PORTS = (30_001, 30_999)
-"""TCP ports of its orderers and peers: 30001 the ordering service, 30002 the CA, then two for each peer node. Which ones
-a node has is known only when the stack is deployed."""
+"""TCP ports of its nodes: 30001 the ordering service, 30002 the CA, then two for each peer node. Which a node has is
+known only when the stack is deployed."""
 
 
 class ManagedBlockchainLookup(Construct):
@@ -27,8 +25,8 @@ class ManagedBlockchainLookup(Construct):
     * `node_ids`: the member's peer nodes.
 
     Exposes, as tokens, `orderer`, `peers` (in the order of `node_ids`), `ca_endpoint` and `vpc_endpoint_service_name`,
-    and the construct's `function`. A deployment fails with Managed Blockchain's own words where an id does not exist.
-    Raises ValueError naming the argument that is wrong.
+    and `handler`, the function behind it. A deployment fails with Managed Blockchain's own words where an id does not
+    exist. Raises ValueError naming the argument that is wrong.
     """
 
     def __init__(
@@ -45,21 +43,18 @@ class ManagedBlockchainLookup(Construct):
         if not node_ids:
             raise ValueError("node_ids: at least one is needed, such as 'nd-ABCDEFGHIJKLMNOPQRSTUVWXYZ'")
         stack = cdk.Stack.of(self)
-        self.function = lambda_.Function(
+        self.handler = CustomResourceProvider(
             self,
-            "Function",
-            runtime=RUNTIME,
-            architecture=lambda_.Architecture.X86_64,
-            handler="look_up_network.handler.handler",
-            code=code("look_up_network", exclude=["shared"]),
+            "Handler",
+            source="look_up_network",
+            exclude=["shared"],
             description="Looks up the endpoints of a Managed Blockchain member",
             timeout=cdk.Duration.minutes(1),
-            log_group=logs.LogGroup(self, "Logs", retention=log_retention),
-            logging_format=lambda_.LoggingFormat.JSON,
+            log_retention=log_retention,
         )
         names = [("networks", network_id, ""), ("members", member_id, stack.account)]
         names += [("nodes", node, stack.account) for node in node_ids]
-        self.function.add_to_role_policy(
+        self.handler.function_role.add_to_policy(
             iam.PolicyStatement(
                 actions=["managedblockchain:GetMember", "managedblockchain:GetNetwork", "managedblockchain:GetNode"],
                 resources=[
@@ -68,14 +63,15 @@ class ManagedBlockchainLookup(Construct):
                 ],
             )
         )
-        provider = cr.Provider(self, "Provider", on_event_handler=self.function)
         found = cdk.CustomResource(
             self,
             "Lookup",
             resource_type="Custom::ManagedBlockchainLookup",
-            service_token=provider.service_token,
+            service_token=self.handler.provider.service_token,
             properties={"NetworkId": network_id, "MemberId": member_id, "NodeIds": list(node_ids)},
         )
+        # The rights to look up must be there before, and go after.
+        found.node.add_dependency(self.handler.function_role)
         self.orderer = Endpoint(address=found.get_att_string("OrdererEndpoint"))
         self.peers = [
             Endpoint(address=found.get_att_string(f"Peer{number}Endpoint")) for number in range(len(node_ids))
