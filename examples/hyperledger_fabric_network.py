@@ -1,6 +1,7 @@
 """A network that `cdklabs.cdk-hyperledger-fabric-network` makes, and the create flow in its VPC, in one stack.
 
-Needs the optional package: pip install "offchain-stack[managed-blockchain]"
+Needs the optional package: pip install "offchain-stack[managed-blockchain]". For a network that was deployed with it
+before 2024: its own functions are on Node.js 14, which Lambda makes no new functions for.
 """
 
 import aws_cdk as cdk
@@ -31,10 +32,8 @@ def build(app: cdk.App) -> cdk.Stack:
     network = FabricNetwork.from_hyperledger_fabric_network(
         stack, "Network", network=managed, channel="mychannel", chaincode="ngo"
     )
-    store = OffChainStore(stack, "Store", vpc=vpc)
-    if network.tls_roots_arn:
-        store.admit(actions=["s3:GetObject"], resources=[network.tls_roots_arn])
-    store.admit_sweep()
+    # That VPC has its endpoints already.
+    store = OffChainStore(stack, "Store", vpc=vpc, keep_endpoint=True)
     upload = UploadFunction(stack, "Upload", vpc=vpc, bucket=store.bucket, network=network)
     chaincode = ChaincodeFunction(stack, "Chaincode", vpc=vpc, network=network)
     workflow = CreateWorkflow(

@@ -143,17 +143,16 @@ class FabricNetwork(Construct):
         id: str,
         *,
         network: HyperledgerFabricNetwork,
-        create_secrets_endpoint: bool = True,
         **props: Any,
     ) -> "FabricNetwork":
         """The network that a `HyperledgerFabricNetwork` of `cdklabs.cdk-hyperledger-fabric-network` makes: its nodes,
-        its users with their secrets, its VPC and interface endpoint. Run the functions in `network.client.vpc`.
+        its users with their secrets, its VPC and interface endpoint. Run the functions in `network.client.vpc`, which
+        has endpoints for S3 (so `OffChainStore(keep_endpoint=True)`) and Secrets Manager already.
 
         Where that construct cannot enrol a user it leaves a random string in the user's secrets and says nothing; the
         functions log such a secret by name, and `python -m offchain_stack check` finds it.
 
-        * `create_secrets_endpoint`: as `vpc` of the constructor.
-        * `props`: the constructor's `channel`, `chaincode`, `endorsements`, `secrets_key`.
+        `props` are the constructor's `channel`, `chaincode`, `endorsements`, `secrets_key`.
 
         Raises ValueError where the network has no users.
         """
@@ -175,7 +174,6 @@ class FabricNetwork(Construct):
             ports=[MANAGED_BLOCKCHAIN_PORTS],
             users=users,
             fabric_endpoint=network.client.vpc_endpoint,
-            vpc=network.client.vpc if create_secrets_endpoint else None,
             **props,
         )
 
