@@ -7,16 +7,14 @@ from typing import Any
 import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_stepfunctions as sfn
-from aws_cdk import custom_resources as cr
 from constructs import Construct
 
-from .acknowledgements import acknowledge, acknowledge_policy, resource
+from .acknowledgements import acknowledge_policy, resource
+from .custom_resource import CustomResourceProvider
 from .integration import CONTENT_TYPE, WorkflowIntegration, create_integration
-from .packaging import RUNTIME, code
 from .record_type import DONOR, RecordType
 
 _METHODS = ("ANY", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
@@ -47,8 +45,7 @@ class ExistingMethod(Construct):
     needs values known to CDK: a token whose value changes leaves the function without rights on the former method.
 
     Raises ValueError naming the argument that is wrong. Exposes `role` (API Gateway's, which may start the workflow),
-    `function`, `function_role`, `log_group`, `provider`, `provider_role`, `provider_log_group`, `custom_resource` and
-    `backup_key`.
+    `handler` (the function behind the custom resource), `custom_resource` and `backup_key`.
     """
 
     def __init__(
@@ -80,18 +77,23 @@ class ExistingMethod(Construct):
         target = Construct(self, f"Target{self._digest()}")
         self.role = iam.Role(target, "Role", assumed_by=iam.ServicePrincipal("apigateway.amazonaws.com"))
         state_machine.grant_start_sync_execution(self.role)
-        self.log_group = logs.LogGroup(target, "Logs", retention=log_retention)
-        self.function_role = iam.Role(target, "FunctionRole", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        self.handler = CustomResourceProvider(
+            target,
+            "Handler",
+            source="adopt_method",
+            exclude=["shared/ledger"],
+            description="Makes a REST API's method run the workflow, and puts back what it was",
+            # API Gateway throttles hard; the provider framework waits a minute longer.
+            timeout=cdk.Duration.minutes(14),
+            log_retention=log_retention,
+            environment={"POWERTOOLS_SERVICE_NAME": "offchain-adopt-method", "POWERTOOLS_LOG_LEVEL": "INFO"},
+        )
         self._grant(backup_bucket, [self.role, original_role] if original_role else [self.role])
-        self.function = self._make_function(target)
-        self.provider_log_group = logs.LogGroup(target, "ProviderLogs", retention=log_retention)
-        self.provider_role = iam.Role(target, "ProviderRole", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
-        self.provider = self._make_provider(target)
         self.custom_resource = cdk.CustomResource(
             target,
             "Method",
             resource_type="Custom::AdoptedMethod",
-            service_token=self.provider.service_token,
+            service_token=self.handler.provider.service_token,
             properties={
                 "RestApiId": rest_api.rest_api_id,
                 "StageName": stage_name,
@@ -102,8 +104,8 @@ class ExistingMethod(Construct):
                 "PassableRoles": [original_role.role_arn] if original_role else [],
             },
         )
-        # Live at once, so the right to start the workflow must be there before and go after.
-        self.custom_resource.node.add_dependency(self.role)
+        # Live at once: the rights to start the workflow, and to put back, must be there before and go after.
+        self.custom_resource.node.add_dependency(self.role, self.handler.function_role)
 
     def grant_create(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let `grantee` call the method on the stage, where the method's authorization is IAM."""
@@ -116,6 +118,7 @@ class ExistingMethod(Construct):
 
     def _grant(self, bucket: s3.IBucket, passable: list[iam.IRole]) -> None:
         """Exactly the calls that the function makes. A resource's id is not known before; the API and the verb are."""
+        role = self.handler.function_role
         api = f"/restapis/{self._rest_api.rest_api_id}"
         method = f"{api}/resources/*/methods/{self._http_method}"
         stage, deployments = f"{api}/stages/{self._stage_name}", f"{api}/deployments"
@@ -128,26 +131,26 @@ class ExistingMethod(Construct):
             "PATCH": [stage],
         }
         for verb, paths in calls.items():
-            self.function_role.add_to_policy(
+            role.add_to_policy(
                 iam.PolicyStatement(
                     actions=[f"apigateway:{verb}"], resources=[self._api_gateway(path) for path in paths]
                 )
             )
-        self.function_role.add_to_policy(
+        role.add_to_policy(
             iam.PolicyStatement(
                 actions=["iam:PassRole"],
-                resources=[role.role_arn for role in passable],
+                resources=[each.role_arn for each in passable],
                 conditions={"StringEquals": {"iam:PassedToService": "apigateway.amazonaws.com"}},
             )
         )
-        self.function_role.add_to_policy(
+        role.add_to_policy(
             iam.PolicyStatement(
                 actions=["s3:DeleteObject", "s3:GetObject", "s3:PutObject"],
                 resources=[bucket.arn_for_objects(self.backup_key)],
             )
         )
         # Whether it is there: without this right S3 answers "access denied" for an object that is not.
-        self.function_role.add_to_policy(
+        role.add_to_policy(
             iam.PolicyStatement(
                 actions=["s3:ListBucket"],
                 resources=[bucket.bucket_arn],
@@ -155,11 +158,10 @@ class ExistingMethod(Construct):
             )
         )
         if bucket.encryption_key:
-            bucket.encryption_key.grant(self.function_role, "kms:Decrypt", "kms:GenerateDataKey")
-        self.log_group.grant_write(self.function_role)
+            bucket.encryption_key.grant(role, "kms:Decrypt", "kms:GenerateDataKey")
         unknown = "Ids that API Gateway gives; the API and the method's verb are named."
         acknowledge_policy(
-            self.function_role,
+            role,
             {resource(self, self._api_gateway(path)): unknown for path in [method, *changed, f"{deployments}/*"]},
         )
 
@@ -167,45 +169,6 @@ class ExistingMethod(Construct):
         return cdk.Stack.of(self).format_arn(
             service="apigateway", account="", resource=path, arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME
         )
-
-    def _make_function(self, scope: Construct) -> lambda_.Function:
-        function = lambda_.Function(
-            scope,
-            "Function",
-            runtime=RUNTIME,
-            architecture=lambda_.Architecture.X86_64,
-            handler="adopt_method.handler.handler",
-            code=code("adopt_method", exclude=["shared/ledger"]),
-            description="Makes a REST API's method run the workflow, and puts back what it was",
-            environment={"POWERTOOLS_SERVICE_NAME": "offchain-adopt-method", "POWERTOOLS_LOG_LEVEL": "INFO"},
-            memory_size=256,
-            # API Gateway throttles hard; the provider framework waits a minute longer.
-            timeout=cdk.Duration.minutes(14),
-            role=self.function_role.without_policy_updates(),
-            log_group=self.log_group,
-            logging_format=lambda_.LoggingFormat.JSON,
-        )
-        function.node.add_dependency(self.function_role)
-        acknowledge(function, {"L1": "Python 3.13 is supported until 2029; as the other functions."})
-        return function
-
-    def _make_provider(self, scope: Construct) -> cr.Provider:
-        """CDK's provider framework, with a role that may invoke this one function and nothing else."""
-        for actions in (["lambda:InvokeFunction"], ["lambda:GetFunction"]):
-            self.provider_role.add_to_policy(
-                iam.PolicyStatement(actions=actions, resources=[self.function.function_arn])
-            )
-        self.provider_log_group.grant_write(self.provider_role)
-        provider = cr.Provider(
-            scope,
-            "Provider",
-            on_event_handler=self.function,
-            # CDK would grant each of the function's versions, too.
-            framework_on_event_role=self.provider_role.without_policy_updates(),
-            log_group=self.provider_log_group,
-        )
-        provider.node.add_dependency(self.provider_role)
-        return provider
 
     def _integration_properties(self, integration: WorkflowIntegration) -> dict[str, Any]:
         """The integration as the function takes it, in the names of AWS::ApiGateway::Method."""

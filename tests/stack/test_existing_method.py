@@ -68,7 +68,7 @@ def statements(template: Template, role: str) -> set[tuple[str, str, str]]:
     (document,) = [
         policy["PolicyDocument"]
         for name, policy in of_type(template, "AWS::IAM::Policy").items()
-        if re.match(rf"DonorsTarget[0-9a-f]{{8}}{role}DefaultPolicy", name)
+        if re.match(rf"DonorsTarget[0-9a-f]{{8}}(Handler)?{role}DefaultPolicy", name)
     ]
     found = set()
     for statement in document["Statement"]:
@@ -77,7 +77,9 @@ def statements(template: Template, role: str) -> set[tuple[str, str, str]]:
         for action in actions if isinstance(actions, list) else [actions]:
             for resource in resources if isinstance(resources, list) else [resources]:
                 condition = json.dumps(statement["Condition"]) if "Condition" in statement else ""
-                name = re.sub(r"<DonorsTarget[0-9a-f]{8}(\w+?)[0-9A-F]{8}(\.Arn)?>", r"<\1>", flat(resource))
+                name = re.sub(
+                    r"<DonorsTarget[0-9a-f]{8}(?:Handler)?(\w+?)[0-9A-F]{8}(\.Arn)?>", r"<\1>", flat(resource)
+                )
                 found.add((action, name, condition))
     return found
 
