@@ -1,0 +1,181 @@
+"""`python -m offchain_stack check` examines a deployment's settings before it is deployed.
+
+The checks run the functions' own code (`check` in the functions' sources) in a process of its own, which imports no CDK
+and gets the settings as one JSON document.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+
+from .endpoint import Endpoint
+from .fabric import FabricNetwork
+from .managed_blockchain import managed_blockchain_tls_roots
+from .packaging import SOURCES
+from .record_type import DONOR
+from .settings import Settings
+
+_LOOKED_UP = Endpoint(address="looked-up.invalid:443")
+"""Stands for an endpoint on Managed Blockchain, which the check looks up."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line. Returns the exit code: 0 without an ERROR, 1 with one, 2 where the check cannot run."""
+    options = _parser().parse_args(arguments)
+    try:
+        document = _document(_context(options), connect=options.connect)
+    except ValueError as error:
+        print(f"ERROR    {error}")
+        return 1
+    return _check(document)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m offchain_stack", description="Tools for the settings of a deployment"
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    check = commands.add_parser(
+        "check",
+        help="examine the settings of a deployment, and what they name, before deploying",
+        description="Prints one line a finding: ok, warning, ERROR or skipped, what it is about, and how to mend it. "
+        "Changes nothing. Uses the AWS credentials that boto3 finds.",
+        epilog="Exit code: 0 without an ERROR, 1 with one, 2 where the check cannot run.",
+    )
+    check.add_argument("--settings", metavar="FILE", help="settings, JSON or YAML, in place of those in ./cdk.json")
+    check.add_argument(
+        "-c",
+        dest="context",
+        metavar="offchain.NAME=VALUE",
+        action="append",
+        default=[],
+        type=_setting,
+        help="one setting, over those of the file, as with cdk",
+    )
+    check.add_argument(
+        "--connect", action="store_true", help="also reach every peer and orderer, and ask what changes nothing"
+    )
+    return parser
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE, such as offchain.mspId=Org1MSP")
+    return name, value
+
+
+def _context(options: argparse.Namespace) -> dict[str, Any]:
+    """The CDK context that the app would get. Raises ValueError."""
+    context: dict[str, Any] = {}
+    file = Path("cdk.json")
+    if file.exists():
+        try:
+            context |= json.loads(file.read_text("utf-8")).get("context", {})
+        except (ValueError, AttributeError, TypeError) as error:
+            raise ValueError(f"cdk.json: is not CDK's JSON: {error}. Mend it.") from error
+    elif not options.settings:
+        raise ValueError(f"cdk.json: is not in {Path.cwd()}. Check where it is, or name a file with --settings.")
+    if options.settings:
+        context["offchainSettings"] = options.settings
+    return context | dict(options.context)
+
+
+def _document(context: Mapping[str, Any], *, connect: bool) -> dict[str, Any]:
+    """What the check is to examine, as `check.deployment` reads it. Raises ValueError whose text begins with the
+    setting."""
+    with tempfile.TemporaryDirectory() as scratch:
+        app = cdk.App(context=dict(context), outdir=scratch, auto_synth=False)
+        settings = Settings.from_context(app.node)
+        stack = cdk.Stack(app, "Check")
+        try:
+            network = _network(stack, settings)
+        except ValueError as error:
+            raise ValueError(
+                f"offchain.{'connectionProfile: ' if settings.connection_profile else ''}{error}"
+            ) from error
+        environment = network.network_environment | network.identities_environment | DONOR.to_environment()
+        region = stack.region
+    keys = {"offchain.kmsKeyArn": settings.kms_key_arn, "offchain.secretsKeyArn": settings.secrets_key_arn}
+    member = settings.managed_blockchain
+    return {
+        # Only the credentials know the region where no setting tells it.
+        "environment": {name: value.replace(region, "${AWS::Region}") for name, value in environment.items()},
+        "settings": _origins(settings),
+        "lookUp": member
+        and {"NetworkId": member.network_id, "MemberId": member.member_id, "NodeIds": list(member.node_ids)},
+        "region": settings.region,
+        "account": settings.account,
+        "bucket": settings.bucket_name,
+        "keys": {setting: arn for setting, arn in keys.items() if arn},
+        "connect": connect,
+    }
+
+
+def _network(stack: cdk.Stack, settings: Settings) -> FabricNetwork:
+    """The network as `OffChainStack` makes it, without the way to it."""
+    common: dict[str, Any] = {
+        "channel": settings.channel,
+        "chaincode": settings.chaincode,
+        "users": settings.users,
+        "endorsements": settings.endorsements,
+    }
+    if settings.connection_profile:
+        return FabricNetwork.from_connection_profile(
+            stack, "Network", path=settings.connection_profile, tls_roots=settings.tls_roots, **common
+        )
+    if settings.managed_blockchain:
+        member = settings.managed_blockchain
+        return FabricNetwork(
+            stack,
+            "Network",
+            msp_id=member.member_id,
+            peers=[_LOOKED_UP] * len(member.node_ids),
+            orderers=[_LOOKED_UP],
+            tls_roots=managed_blockchain_tls_roots(stack),
+            **common,
+        )
+    return FabricNetwork(
+        stack,
+        "Network",
+        msp_id=settings.msp_id or "",
+        peers=settings.peers or (),
+        orderers=settings.orderers or (),
+        tls_roots=settings.tls_roots or "",
+        **common,
+    )
+
+
+def _origins(settings: Settings) -> dict[str, str]:
+    """The setting that each part of the network comes from."""
+    names = ("peers", "orderers", "tlsRoots")
+    for source, given in (
+        ("offchain.managedBlockchain", settings.managed_blockchain),
+        ("offchain.connectionProfile", settings.connection_profile),
+    ):
+        if given:
+            return dict.fromkeys(names, source) | ({"tlsRoots": "offchain.tlsRoots"} if settings.tls_roots else {})
+    return {name: f"offchain.{name}" for name in names}
+
+
+def _check(document: Mapping[str, Any]) -> int:
+    environment = dict(os.environ)
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(SOURCES), environment.get("PYTHONPATH"))))
+    # -P: nothing in the current folder can stand in for the functions' modules.
+    command = [sys.executable, "-P", "-m", "check"]
+    try:
+        return subprocess.run(command, input=json.dumps(document), text=True, env=environment, check=False).returncode  # noqa: S603
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""`python -m offchain_stack check`, as operators call it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import ROOT
+from offchain_stack import packaging
+from offchain_stack.__main__ import _document, main
+from sandbox.runtime import Sandbox
+
+MEMBER = {"networkId": "n-N", "memberId": "m-M", "nodeIds": ["nd-A", "nd-B"]}
+
+Check = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Check:
+    """Run the command line in an empty folder; its exit code and output."""
+    monkeypatch.chdir(tmp_path)
+
+    def check(*arguments: str) -> tuple[int, str]:
+        code = main(["check", *arguments])
+        return code, capfd.readouterr().out
+
+    return check
+
+
+def test_a_sandbox_in_place_of_aws_and_network(
+    check: Check, values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Sandbox() as sandbox:
+
+        def nodes(nodes: Any) -> list[dict[str, str]]:
+            return [{"endpoint": node.endpoint, "tlsHostname": "localhost"} for node in nodes]
+
+        changes = {
+            "mspId": sandbox.ledger.msp_id,
+            "peers": nodes(sandbox.ledger.peers),
+            "orderers": nodes(sandbox.ledger.orderers),
+            "tlsRoots": sandbox.ledger.tls_roots_pem,
+            "bucketName": sandbox.bucket,
+        }
+        (tmp_path / "settings.json").write_text(json.dumps(values | changes))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", sandbox.aws_endpoint)
+        result = subprocess.run(
+            [sys.executable, "-m", "offchain_stack", "check", "--settings", "settings.json", "--connect"],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        secrets = sandbox.client("secretsmanager")
+        name = "dev/fabricOrgs/member1/lambdaUser/pk"
+        key = secrets.get_secret_value(SecretId=name)["SecretString"]
+        secrets.put_secret_value(SecretId=name, SecretString="A(7-value")
+        code, output = check("--settings", "settings.json", "-c", "offchain.bucketName=no-such-bucket")
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert {line.split()[0] for line in result.stdout.splitlines()} == {"ok"}
+    assert f"{name}: holds the private key of the certificate" in result.stdout
+    assert f"offchain.bucketName {sandbox.bucket}: exists and keeps versions" in result.stdout
+    assert "knows lambdaUser of m-ABCDEFGHIJKLMNOPQRSTUVWXYZ on channel mychannel" in result.stdout
+    assert "gives lambdaUser the newest block of channel mychannel" in result.stdout
+    assert not any(line in result.stdout for line in key.splitlines())
+
+    assert code == 1
+    errors = [line.partition(": ")[0] for line in output.splitlines() if line.startswith("ERROR")]
+    assert errors == [f"ERROR    {name}", "ERROR    offchain.bucketName no-such-bucket"]
+    assert "A(7-value" not in output
+
+
+def test_settings_that_are_wrong(check: Check, values: dict[str, Any]) -> None:
+    code, output = check()
+    assert code == 1
+    assert output.startswith("ERROR    cdk.json: is not in ")
+    Path("cdk.json").write_text("[")
+    code, output = check()
+    assert (code, output[:40]) == (1, "ERROR    cdk.json: is not CDK's JSON: Ex")
+    Path("cdk.json").write_text(json.dumps({"context": {"offchain": values}}))
+    assert check("-c", "offchain.channel=Upper")[1].startswith("ERROR    offchain.channel: wrong. ")
+    assert check("--settings", "absent.json") == (
+        1,
+        "ERROR    offchainSettings: absent.json: No such file or directory, such as settings/test.yaml\n",
+    )
+    given = {name: value for name, value in values.items() if name not in ("mspId", "peers", "orderers", "tlsRoots")}
+    Path("settings.json").write_text(json.dumps(given | {"connectionProfile": "absent.yaml"}))
+    _, output = check("--settings", "settings.json")
+    assert output == "ERROR    offchain.connectionProfile: absent.yaml: No such file or directory\n"
+
+
+def test_a_setting_without_a_value(check: Check, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        check("-c", "offchain.mspId")
+    assert "'offchain.mspId' is not NAME=VALUE" in capfd.readouterr().err
+
+
+def test_settings_come_over_those_of_a_file_over_cdk_json(
+    check: Check, values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examined: list[Any] = []
+    monkeypatch.setattr("offchain_stack.__main__._check", lambda document: examined.append(document) or 0)
+    Path("cdk.json").write_text(json.dumps({"context": {"offchain": values}}))
+    Path("settings.yaml").write_text(json.dumps(values | {"channel": "of-the-file", "chaincode": "other"}))
+    check()
+    check("--settings", "settings.yaml")
+    check("--settings", "settings.yaml", "-c", "offchain.chaincode=mine")
+    networks = [json.loads(document["environment"]["FABRIC_NETWORK"]) for document in examined]
+    assert [(network["channel"], network["chaincode"]) for network in networks] == [
+        ("mychannel", "ngo"),
+        ("of-the-file", "other"),
+        ("of-the-file", "mine"),
+    ]
+
+
+def test_a_network_that_is_looked_up(values: dict[str, Any]) -> None:
+    given = {name: value for name, value in values.items() if name not in ("mspId", "peers", "orderers", "tlsRoots")}
+    document = _document({"offchain": given | {"managedBlockchain": MEMBER, "endorsements": 2}}, connect=True)
+    assert document["lookUp"] == {"NetworkId": "n-N", "MemberId": "m-M", "NodeIds": ["nd-A", "nd-B"]}
+    assert json.loads(document["environment"]["FABRIC_IDENTITIES"])["mspId"] == "m-M"
+    network = json.loads(document["environment"]["FABRIC_NETWORK"])
+    assert network["tlsRoots"] == "s3://${AWS::Region}.managedblockchain/etc/managedblockchain-tls-chain.pem"
+    assert set(document["settings"].values()) == {"offchain.managedBlockchain"}
+    assert document["connect"]
+
+
+def test_without_the_packages_of_the_functions() -> None:
+    result = subprocess.run(
+        [sys.executable, "-S", "-P", "-m", "check"],
+        env={"PYTHONPATH": str(packaging.SOURCES)},
+        input="{}",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert not result.stdout
+    assert "is not installed, and the check runs the functions' own code. Install" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert f"-m pip install --no-deps -r {packaging.SOURCES}/invoke_chaincode/requirements.txt" in result.stderr
+
+
+def test_no_function_is_bundled_with_it() -> None:
+    assert not [path for path in packaging._sources("invoke_chaincode", ()) if "check" in path.parts]
