@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from check import connection
 from check.deployment import REGION, Deployment
 from check.examination import examine
-from check.finding import Finding, quoted
+from check.finding import quoted
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -556,7 +556,3 @@ def test_no_words_of_others_show_a_certificate(fabric: Fabric) -> None:
     said = quoted(f"creator [{certificate.encode().hex()}]\n{''.join(certificate.splitlines()[1:-1])} is not known.")
     assert said == "creator [[...]] [...] is not known"
     assert len(quoted("word " * 1000)) < 310
-
-
-def test_a_finding_is_one_line() -> None:
-    assert str(Finding(level="ERROR", subject="s", what="w", mend="Mend it.")) == "ERROR    s: w. Mend it."
