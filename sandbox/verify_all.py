@@ -25,7 +25,7 @@ READY = CACHE / "up.json"
 """Where `up` leaves its ready line while it serves."""
 
 _SMALLEST = 25
-_BATCHES = 20
+_BATCHES = 10
 """Each batch lists all records and the whole bucket anew: with so many at most, time grows linearly."""
 _ATTEMPTS = 3
 _LONGEST = 330

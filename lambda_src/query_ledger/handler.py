@@ -16,14 +16,16 @@ _TO_ANSWER = 1.0
 @logger.inject_lambda_context(clear_state=True, log_event=False)
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Event, answer and errors are those of `Query.answer`."""
+    known = identities.from_environment()
     query = Query(
         ledger=environment.ledger,
-        identities=identities.from_environment(),
+        identities=known,
         record_type=record_type.from_environment(),
         deadline=time.monotonic() + context.get_remaining_time_in_millis() / 1000 - _TO_ANSWER,
     )
     try:
-        answer = query.answer(event)
+        with known.forget_if_denied(known.default_user):
+            answer = query.answer(event)
     except errors.OffchainError as error:
         logger.warning("Refused", extra={"error": type(error).__name__, "reason": error.message})
         raise

@@ -3,14 +3,14 @@
 import enum
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 from shared import aws
-from shared.errors import ObjectMissing, ObjectTampered, OffchainError
-from shared.identities import Identities
+from shared.errors import ObjectMissing, ObjectTampered, OffchainError, RecordNotFound, StorageUnavailable
+from shared.identities import Identities, Identity
 from shared.ledger.interface import Ledger
 from shared.ledger.records import list_call, read_call, read_list, read_record
 from shared.record_type import RecordType
@@ -69,11 +69,13 @@ class Audit:
         Raises ChaincodeRejected, EndorsementFailed, LedgerUnavailable or RecordUnreadable where the records cannot be
         listed, botocore's errors where the bucket cannot.
         """
-        identity = self.identities.identity(self.identities.default_user)
+        user = self.identities.default_user
+        identity = self.identities.identity(user)
         call = list_call(self.record_type)
-        text = self.ledger.evaluate(identity, call, deadline=time.monotonic() + _LISTING, patience=_LISTING)
+        with self.identities.forget_if_denied(user):
+            text = self.ledger.evaluate(identity, call, deadline=time.monotonic() + _LISTING, patience=_LISTING)
         listed = {
-            str(record.get(self.record_type.identifying_field, key)): record
+            str((record or {}).get(self.record_type.identifying_field, key)): record
             for key, record in read_list(text, self.record_type).items()
         }
         identifiers = sorted(listed.keys() | set(self._in_bucket()) - {""})
@@ -83,7 +85,9 @@ class Audit:
         def examine(identifier: str) -> tuple[Outcome, dict[str, Any]] | None:
             if time.monotonic() > deadline - _RESERVE:
                 return None
-            return self._examine(identity, identifier, listed.get(identifier))
+            if identifier in listed:
+                return self._examine(identifier, lambda _: listed[identifier])
+            return self._examine(identifier, lambda share: self._read(identity, identifier, share))
 
         size = 0
         with ThreadPoolExecutor(_AT_A_TIME) as pool:
@@ -99,26 +103,37 @@ class Audit:
                     size += len(json.dumps(report.findings[-1]))
                 if size > _MOST_BYTES:
                     break
+            pool.shutdown(cancel_futures=True)
+        if waiting and not report.examined:
+            raise StorageUnavailable("Listing all records and objects took the whole time. Give the function more.")
         if report.examined == len(waiting) and (not waiting or waiting[-1] == identifiers[-1]):
             report.resume_after = None
         return report
 
-    def _examine(self, identity: Any, identifier: str, record: dict[str, Any] | None) -> tuple[Outcome, dict[str, Any]]:
+    def _read(self, identity: Identity, identifier: str, deadline: float) -> dict[str, Any]:
+        """The record of an identifier that only the bucket told of. Raises RecordNotFound where the ledger has none."""
+        text = self.ledger.read(identity, read_call(self.record_type, identifier), deadline=deadline)
+        if text is None:
+            raise RecordNotFound("The ledger has no record under this name.")
+        return read_record(text, self.record_type)
+
+    def _examine(
+        self, identifier: str, read: Callable[[float], dict[str, Any] | None]
+    ) -> tuple[Outcome, dict[str, Any]]:
         key: dict[str, Any] = {}
         try:
             deadline = time.monotonic() + _PER_OBJECT
+            record = read(deadline)
             if record is None:
-                call = read_call(self.record_type, identifier)
-                text = self.ledger.read(identity, call, deadline=deadline)
-                if text is None:
-                    return Outcome.UNRECORDED, {}
-                record = read_record(text, self.record_type)
+                return Outcome.UNREADABLE, {"message": "What the ledger has under this key is no JSON object."}
             if not record.get(self.record_type.key_field):
                 return Outcome.WITHOUT_OBJECT, {}
             proof = proof_of(record, identifier, self.record_type)
             key = {"key": proof.key}
             verified = self.verifier.verify(proof, by_checksum=self.by_checksum, deadline=deadline)
             return (Outcome.VERIFIED if verified.verified_by else Outcome.UNVERIFIABLE), {}
+        except RecordNotFound:
+            return Outcome.UNRECORDED, {}
         except ObjectTampered as error:
             return Outcome.TAMPERED, key | {"message": error.message} | error.details
         except ObjectMissing as error:

@@ -356,7 +356,7 @@ def test_a_page_has_a_hundred_records_where_nothing_is_asked(ledger: Fabric) -> 
     assert [len(page) for page in pages()] == [100, 1]
 
 
-@pytest.mark.parametrize(("length", "sizes"), [(60_000, [3, 3, 1]), (150_000, [1] * 7), (MOST_BYTES + 1, [1] * 7)])
+@pytest.mark.parametrize(("length", "sizes"), [(60_000, [3, 3, 1]), (150_000, [1] * 7)])
 def test_a_page_carries_no_more_than_the_workflow_can(length: int, sizes: list[int], ledger: Fabric) -> None:
     names = [f"n{number}" for number in range(7)]
     fill(ledger, names, email="x" * length)
@@ -454,11 +454,8 @@ def test_a_chaincode_that_returns_nothing_or_refuses_has_no_record(
         b"[null]",
         b'[{"donorUserName": "ada"}]',
         b'[{"Key": "donorada"}]',
-        b'[{"Key": "donorada", "Record": null}]',
-        b'[{"Key": "donorada", "Record": "{}"}]',
         b'[{"Key": 7, "Record": {}}]',
         b'[{"Key": "donorada", "Record": {}}, {"Key": "donorada", "Record": {}}]',
-        b'[{"Key": "donorada", "Record": {}}, {"Key": "donorbob", "Record": []}]',
     ],
     ids=lambda answer: repr(answer[:40]),
 )
@@ -466,6 +463,13 @@ def test_a_list_of_anything_but_keys_and_records_is_unreadable(answer: bytes, an
     another_chaincode.answer = answer
     with pytest.raises(errors.RecordUnreadable):
         ask("list")
+
+
+@pytest.mark.parametrize("odd", [None, "{}", [], 7, {"donorUserName": "x" * 200_000}], ids=lambda odd: str(odd)[:9])
+def test_a_record_that_cannot_be_listed_hides_no_other(odd: Any, another_chaincode: Scripted) -> None:
+    entries = [{"Key": key, "Record": {"donorUserName": key}} for key in ("a", "c")] + [{"Key": "b", "Record": odd}]
+    another_chaincode.answer = json.dumps(entries).encode()
+    assert pages("1") == [["a"], ["c"]]
 
 
 def test_a_list_in_another_order_comes_in_the_keys_order(another_chaincode: Scripted) -> None:

@@ -357,13 +357,13 @@ def test_a_resume_point_that_is_gone_is_none_to_lose(deployment: Deployment) -> 
 
 @pytest.mark.parametrize("resume_after", ["", "ada"])
 @pytest.mark.parametrize("remaining", [0.0, RESERVE])
-def test_without_time_for_an_object_it_stays_where_it_was(
+def test_without_time_for_an_object_it_fails_rather_than_go_round_for_ever(
     remaining: float, resume_after: str, deployment: Deployment, s3: S3Faults
 ) -> None:
     for name in ("ada", "bob"):
         deployment.donor(name)
-    report = deployment.run(remaining=remaining, resumeAfter=resume_after)
-    assert (report["total"], report["examined"], report["resumeAfter"]) == (2, 0, resume_after)
+    with pytest.raises(errors.StorageUnavailable, match="took the whole time"):
+        deployment.run(remaining=remaining, resumeAfter=resume_after)
     assert (s3.count("GetObject"), s3.count("HeadObject")) == (0, 0)
 
 
@@ -423,3 +423,13 @@ def test_findings_are_logged(deployment: Deployment, caplog: pytest.LogCaptureFi
     report = deployment.run()
     (entry,) = [vars(entry) for entry in caplog.records if entry.message == "Verified"]
     assert (entry["findings"], entry["examined"], entry["missing"]) == (report["findings"], 1, 1)
+
+
+@pytest.mark.parametrize("value", [b'"text"', b"[]", b"7"])
+def test_what_is_no_object_on_the_ledger_is_a_finding_and_hides_no_other(value: bytes, deployment: Deployment) -> None:
+    deployment.donor("ada")
+    write_as_another_client(deployment.fabric, "odd", value)
+    report = deployment.run()
+    assert (report["counts"]["verified"], report["counts"]["unreadable"]) == (1, 1)
+    (finding,) = report["findings"]
+    assert (finding["identifier"], finding["outcome"]) == ("donorodd", "unreadable")

@@ -26,14 +26,15 @@ def read_record(text: bytes, record_type: RecordType) -> dict[str, Any]:
     return _known(_json(text, dict), record_type)
 
 
-def read_list(text: bytes, record_type: RecordType) -> dict[str, dict[str, Any]]:
+def read_list(text: bytes, record_type: RecordType) -> dict[str, dict[str, Any] | None]:
     """All records by ledger key, in the keys' order: `[{"Key", "Record"}]` is how the workshop's chaincode lists them.
-    Raises RecordUnreadable."""
+    None stands for what is under a key and no JSON object: whoever may invoke the chaincode can write such a thing, and
+    it must not hide the others. Raises RecordUnreadable."""
     entries = _json(text or b"[]", list)
     found = {
-        entry["Key"]: _known(entry["Record"], record_type)
+        entry["Key"]: _known(entry["Record"], record_type) if isinstance(entry["Record"], dict) else None
         for entry in entries
-        if isinstance(entry, dict) and isinstance(entry.get("Key"), str) and isinstance(entry.get("Record"), dict)
+        if isinstance(entry, dict) and isinstance(entry.get("Key"), str) and "Record" in entry
     }
     if len(found) != len(entries):
         raise errors.RecordUnreadable(f"The chaincode's {record_type.path} are not a list of keys and records.")
