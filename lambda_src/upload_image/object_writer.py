@@ -45,8 +45,8 @@ class Content:
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """Who writes. `nonces` and `transaction_ids`: hex, in the order in which they may be used; empty where none is planned,
-    and the sweep then leaves the object alone."""
+    """Who writes. `nonces` and `transaction_ids`: hex, in the order in which they may be used; empty where none is
+    planned, and the sweep then leaves the object alone."""
 
     request_id: str
     submission_id: str

@@ -1,9 +1,7 @@
 """The adopt-method function on moto's API Gateway, made as strict as AWS where moto is not."""
 
 import json
-import sys
 from collections.abc import Callable, Iterator
-from types import ModuleType
 from typing import Any
 
 import boto3
@@ -16,21 +14,6 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from shared import aws
 
 from tests.unit.deployment import Context
-
-
-def _without_openapi() -> None:
-    """moto's API Gateway imports a reader of OpenAPI documents, which only `import_rest_api` uses, and which the
-    test group does not install."""
-    package = ModuleType("openapi_spec_validator")
-    exceptions = ModuleType("openapi_spec_validator.validation.exceptions")
-    package.validate = None  # type: ignore[attr-defined]
-    exceptions.OpenAPIValidationError = ValueError  # type: ignore[attr-defined]
-    sys.modules.setdefault("openapi_spec_validator", package)
-    sys.modules.setdefault("openapi_spec_validator.validation", ModuleType("openapi_spec_validator.validation"))
-    sys.modules.setdefault("openapi_spec_validator.validation.exceptions", exceptions)
-
-
-_without_openapi()
 
 ACCOUNT = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/workflow"

@@ -1,0 +1,33 @@
+"""The stacks of examples run in the sandbox as they are: a donor is created and read back with proof."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import aws_cdk as cdk
+import pytest
+from world import World
+
+from offchain_stack import OffChainStack, Settings
+from sandbox.assembly import ROOT
+from sandbox.runtime import Sandbox
+
+EXAMPLES = ("explicit-endpoints", "connection-profile")
+
+
+@pytest.fixture(params=EXAMPLES)
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    settings = Settings.from_file(ROOT / "examples" / "settings" / f"{request.param}.yaml")
+    app = cdk.App(context={"aws:cdk:bundling-stacks": []}, outdir=str(tmp_path))
+    OffChainStack(app, settings.stack_name, settings=settings)
+    app.synth()
+    with Sandbox(assembly=tmp_path) as sandbox:
+        yield World(sandbox)
+
+
+def test_a_donor_is_created_and_read_back(world: World) -> None:
+    status, created = world.create()
+    assert status == 200, created
+    status, read = world.get(f"/donors/{world.name}")
+    assert (status, read["image"]["integrity"]) == (200, "VERIFIED"), json.dumps(read)
+    assert read["transactionId"] == created["transactionId"]
