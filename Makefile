@@ -15,10 +15,11 @@ test: .venv/installed ## run all tests
 test-faults: .venv/installed ## the whole fault table, 500 random schedules, 200 requests sent twice: about 20 minutes
 	OFFCHAIN_WHOLE_FAULT_TABLE=1 OFFCHAIN_SEED=$${OFFCHAIN_SEED:-$$(date +%s)} \
 		OFFCHAIN_SCHEDULES=500 OFFCHAIN_PAIRS=200 $(BIN)/pytest -n 0 \
-		tests/sandbox/test_fault_table.py tests/sandbox/test_concurrency.py tests/sandbox/test_schedules.py
+		tests/sandbox/test_fault_table.py tests/sandbox/test_concurrency.py tests/sandbox/test_schedules.py \
+		tests/sandbox/test_read_flow.py tests/unit/test_adopt_method.py
 
 test-many: .venv/installed ## verify-all over OFFCHAIN_DONORS donors, 2,000 by default, with its times and its memory
-	OFFCHAIN_DONORS=$${OFFCHAIN_DONORS:-2000} $(BIN)/pytest -n 0 tests/sandbox/test_verify_all.py -k many
+	OFFCHAIN_DONORS=$${OFFCHAIN_DONORS:-2000} $(BIN)/pytest -n 0 tests/sandbox/test_verify_all_command.py -k many
 
 bench: .venv/installed ## measure the ledger client on the Fabric network that OFFCHAIN_FABRIC_PROFILE and _MSP name; ARGS=--help
 	$(BIN)/python -m bench $(ARGS)

@@ -283,7 +283,7 @@ def test_a_charset_beside_the_content_type_is_taken(api: Api, step_functions: St
     assert send(api, {"chaincodeFunctionArgs": GOOD}, {"Content-Type": "application/json; charset=utf-8"})[0] == 200
 
 
-@pytest.mark.parametrize(("method", "path"), [("POST", "/"), ("GET", "/donors"), ("POST", "/donors/ada")])
+@pytest.mark.parametrize(("method", "path"), [("POST", "/"), ("PUT", "/donors"), ("POST", "/donors/ada")])
 def test_an_unknown_path_or_method_is_forbidden(
     api: Api, step_functions: StepFunctions, method: str, path: str
 ) -> None:

@@ -82,12 +82,14 @@ def test_the_stack_has_what_the_sandbox_runs(assembly: Assembly) -> None:
     functions = {function.handler: function for function in assembly.functions.values()}
     upload, chaincode = functions["upload_image.handler.handler"], functions["invoke_chaincode.handler.handler"]
     assert upload.environment["S3_BUCKET"] == assembly.buckets[0].name
-    (machine,) = [each for each in assembly.state_machines.values() if each.kind == "EXPRESS"]
+    method = assembly.rest_api.methods["/donors"]["POST"]
+    (machine,) = [
+        each for each in assembly.state_machines.values() if each.arn in method.request_templates["application/json"]
+    ]
+    assert machine.kind == "EXPRESS"
     assert upload.arn in machine.definition
     assert chaincode.arn in machine.definition
-    method = assembly.rest_api.methods["/donors"]["POST"]
     assert (method.authorization, method.validates_body, method.passthrough) == ("AWS_IAM", True, "NEVER")
-    assert machine.arn in method.request_templates["application/json"]
 
 
 @pytest.fixture

@@ -244,7 +244,8 @@ class TestHyperledgerFabricNetwork:
         assert [rule for rule in rules if "Chaincode" in json.dumps(rule["SourceSecurityGroupId"])]
 
     def test_a_network_without_users_is_refused(self) -> None:
-        stack = cdk.Stack(cdk.App(), "Foreign", env=cdk.Environment(account="111122223333", region="us-east-1"))
+        app = cdk.App(context={"aws:cdk:bundling-stacks": []})
+        stack = cdk.Stack(app, "Foreign", env=cdk.Environment(account="111122223333", region="us-east-1"))
         made = HyperledgerFabricNetwork(stack, "Managed", network_name="network", member_name="member")
         with pytest.raises(ValueError, match="users: at least one"):
             FabricNetwork.from_hyperledger_fabric_network(
