@@ -230,6 +230,8 @@ class FabricNetwork(Construct):
             )
         }
         """Environment of a function that knows the identities."""
+        self.ledger_environment = {"LEDGER": f"{msp_id}/{channel}/{chaincode}"}
+        """Environment of a function that writes objects or settles them: the ledger that they belong to."""
         self.network_environment = {
             "FABRIC_NETWORK": json.dumps(
                 {

@@ -174,6 +174,7 @@ class UploadFunction(_VpcFunction):
             environment=record_type.to_environment()
             | record_type.callable_environment()
             | network.identities_environment
+            | network.ledger_environment
             | {"S3_BUCKET": bucket.bucket_name}
             | ({} if plan_transactions else {"PLAN_TRANSACTIONS": "false"})
             | _log_environment("upload"),
@@ -463,7 +464,8 @@ class SweepFunction(_LedgerFunction):
             source="sweep",
             service="sweep",
             description=f"Settles {record_type.name} objects that were left without a verdict",
-            environment={
+            environment=network.ledger_environment
+            | {
                 "S3_BUCKET": bucket.bucket_name,
                 "MINIMUM_AGE_SECONDS": str(minimum_age.to_seconds()),
                 "UNRETIRABLE_AGE_SECONDS": str((unretirable_age or cdk.Duration.days(1)).to_seconds()),

@@ -287,7 +287,7 @@ class Settings:
     kms_key_arn: str | None = _setting(
         _text(r"arn:[^:]+:kms:[^:]+:\d{12}:key/.+"),
         "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
-        "Customer key for the new bucket",
+        "Customer key for the new bucket, or of the one that bucketName names",
         default=None,
     )
     cloud_watch_role: str = _setting(
@@ -389,7 +389,6 @@ class Settings:
             ),
             "routeTableIds": (tables != subnets, f"{tables} given for {subnets} subnetIds; name one for each"),
             "endorsements": (peers and self.endorsements > peers, f"{peers} peers cannot give that many"),
-            "kmsKeyArn": (self.kms_key_arn and self.bucket_name, "is for a new bucket, and bucketName names one"),
         }
         for name, (contradiction, text) in contradictions.items():
             if contradiction:

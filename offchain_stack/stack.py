@@ -54,13 +54,19 @@ class OffChainStack(cdk.Stack):
             ec2.SecurityGroup.from_security_group_id(self, f"SecurityGroup{number}", group)
             for number, group in enumerate(settings.security_group_ids or ())
         ] or None
+        key = kms.Key.from_key_arn(self, "Key", settings.kms_key_arn) if settings.kms_key_arn else None
+        bucket = (
+            s3.Bucket.from_bucket_attributes(self, "Bucket", bucket_name=settings.bucket_name, encryption_key=key)
+            if settings.bucket_name
+            else None
+        )
         self.store = OffChainStore(
             self,
             "Store",
             vpc=self.vpc,
             keep_endpoint=settings.s3_endpoint == "keep",
-            bucket=s3.Bucket.from_bucket_name(self, "Bucket", settings.bucket_name) if settings.bucket_name else None,
-            encryption_key=kms.Key.from_key_arn(self, "Key", settings.kms_key_arn) if settings.kms_key_arn else None,
+            bucket=bucket,
+            encryption_key=None if bucket else key,
             noncurrent_days=settings.noncurrent_days,
             record_type=record_type,
         )

@@ -34,6 +34,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     sweep = Sweep(
         bucket=os.environ["S3_BUCKET"],
         record_type=record_type.from_environment(),
+        ledger=os.environ["LEDGER"],
         judge=Judge(
             ledger=environment.ledger(),
             identities=identities.from_environment(),

@@ -52,10 +52,12 @@ class Report:
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """Sweeps the versions under the record type's prefix of one bucket. With `dry_run` it changes nothing anywhere."""
+    """Sweeps the versions under the record type's prefix of one bucket whose records go to `ledger`. With `dry_run` it
+    changes nothing anywhere."""
 
     bucket: str
     record_type: RecordType
+    ledger: str
     judge: Judge
     ages: Ages
     dry_run: bool
@@ -102,8 +104,9 @@ class Sweep:
             tags = s3.get_object_tagging(**place)["TagSet"]
             if any(tag["Key"] == VERDICT_TAG for tag in tags):
                 return
-            stored = read_submission(version["Key"], s3.head_object(**place)["Metadata"], self.record_type)
-            if stored is None:
+            metadata = s3.head_object(**place)["Metadata"]
+            stored = read_submission(version["Key"], metadata, self.record_type)
+            if stored is None or unquote(metadata.get("ledger", "")) != self.ledger:
                 report.foreign += 1
                 return
             verdict = self.judge.judge(stored, old=age >= self.ages.unretirable, deadline=deadline)

@@ -14,12 +14,13 @@ from .upload import Uploader
 
 @functools.cache
 def uploader() -> Uploader:
-    """The uploader of `RECORD_TYPE`, `FABRIC_IDENTITIES`, `CHAINCODE_FUNCTIONS`, `S3_BUCKET` and, where it is "false",
-    `PLAN_TRANSACTIONS`; made once."""
+    """The uploader of `RECORD_TYPE`, `FABRIC_IDENTITIES`, `CHAINCODE_FUNCTIONS`, `LEDGER`, `S3_BUCKET` and, where it is
+    "false", `PLAN_TRANSACTIONS`; made once."""
     return Uploader(
         record_type=record_type.from_environment(),
         identities=identities.from_environment(),
         chaincode_functions=tuple(json.loads(os.environ["CHAINCODE_FUNCTIONS"])["invoke"]),
+        ledger=os.environ["LEDGER"],
         plan_transactions=os.environ.get("PLAN_TRANSACTIONS") != "false",
         writer=ObjectWriter(bucket=os.environ["S3_BUCKET"]),
     )

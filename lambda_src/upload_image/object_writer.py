@@ -21,6 +21,7 @@ from shared.errors import StorageUnavailable
 from shared.observability import logger
 
 _ATTEMPTS = 4
+_SAFE = "!#$&'()*+,/:;=?@[]^`{|}"
 _PATIENCE = 6.0
 """Seconds after which no further attempt begins; one attempt takes up to about 16 where S3 never answers."""
 
@@ -53,6 +54,7 @@ class Execution:
     nonces: tuple[str, ...]
     transaction_ids: tuple[str, ...]
     fabric_username: str
+    ledger: str
     data_field: str
 
 
@@ -122,7 +124,9 @@ class ObjectWriter:
             **({"nonces": ",".join(execution.nonces)} if execution.nonces else {}),
             # The own ones first, then those of other executions.
             "transaction-ids": ",".join(dict.fromkeys([*execution.transaction_ids, *earlier])),
-            "fabric-username": quote(execution.fabric_username, safe="!#$&'()*+,/:;=?@[]^`{|}"),
+            "fabric-username": quote(execution.fabric_username, safe=_SAFE),
+            # After a move to another network its sweep leaves the object alone.
+            "ledger": quote(execution.ledger, safe=_SAFE),
             _sha256_name(execution): content.sha256,
         }
         # The condition makes the SDK's own retry safe; without it a retry could leave two versions of one execution.

@@ -16,11 +16,13 @@ from .object_writer import Content, Execution, ObjectWriter
 @dataclass(frozen=True, kw_only=True)
 class Uploader:
     """`chaincode_functions` are those that a caller may name; a caller that names none gets the record type's own.
-    `plan_transactions` False: whoever submits chooses transaction ids of its own, so that none can be known before."""
+    `ledger` names the one that the records go to. `plan_transactions` False: whoever submits chooses transaction ids of
+    its own, so that none can be known before."""
 
     record_type: RecordType
     identities: Identities
     chaincode_functions: tuple[str, ...]
+    ledger: str
     plan_transactions: bool
     writer: ObjectWriter
 
@@ -70,6 +72,7 @@ class Uploader:
                 nonces=nonces,
                 transaction_ids=transaction_ids,
                 fabric_username=username,
+                ledger=self.ledger,
                 data_field=self.record_type.data_field,
             ),
         )

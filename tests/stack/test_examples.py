@@ -4,10 +4,13 @@ The snapshot of a settings file is what it makes different from the default stac
 """
 
 import contextlib
+import functools
 import importlib
 import json
 import sys
+import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,15 +53,39 @@ def of_program(name: str) -> Callable[[cdk.App], None]:
 BUILDS = {path.stem: of_settings(path) for path in SETTINGS} | {name: of_program(name) for name in PROGRAMS}
 
 
-def synthesize(build: Callable[[cdk.App], None], folder: Path, *, nag: bool = False) -> Template:
+@dataclass(frozen=True, kw_only=True)
+class Synthesized:
+    """`findings` of cdk-nag, each with its construct's path."""
+
+    text: str
+    findings: list[str]
+
+    @property
+    def template(self) -> Template:
+        return json.loads(self.text)  # type: ignore[no-any-return]
+
+
+@functools.cache
+def synthesized(name: str) -> Synthesized:
     context = json.loads((ROOT / "cdk.json").read_text("utf-8"))["context"] | {"aws:cdk:bundling-stacks": []}
-    app = cdk.App(context=context, outdir=str(folder))
-    build(app)
-    if nag:
+    with tempfile.TemporaryDirectory() as folder:
+        app = cdk.App(context=context, outdir=folder)
+        BUILDS[name](app)
         cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
-    app.synth()
-    (file,) = folder.glob("*.template.json")
-    return json.loads(file.read_text("utf-8"))  # type: ignore[no-any-return]
+        # It ends with an error where there are findings; the report says of which construct.
+        with contextlib.suppress(RuntimeError):
+            app.synth()
+        (file,) = Path(folder).glob("*.template.json")
+        reports = json.loads((Path(folder) / "validation-report.json").read_text("utf-8"))["pluginReports"]
+        (nag,) = [each for each in reports if each["pluginName"] == "AwsSolutions"]
+        return Synthesized(
+            text=file.read_text("utf-8"),
+            findings=[
+                f"{each['ruleName']} {construct['constructPath']}"
+                for each in nag["violations"]
+                for construct in each["violatingConstructs"]
+            ],
+        )
 
 
 def changes(template: Template, default: Template) -> dict[str, Any]:
@@ -67,37 +94,21 @@ def changes(template: Template, default: Template) -> dict[str, Any]:
     return {name: ours.get(name) for name in sorted({*ours, *theirs}) if ours.get(name) != theirs.get(name)}
 
 
-@pytest.mark.parametrize("path", SETTINGS, ids=lambda path: path.stem)
-def test_settings_change_what_was_reviewed(
-    path: Path, template: Template, tmp_path: Path, snapshot: SnapshotAssertion
-) -> None:
-    made = synthesize(of_settings(path), tmp_path)
-    assert changes(made, template) == snapshot(extension_class=JSONSnapshotExtension)
+@pytest.mark.parametrize("name", [path.stem for path in SETTINGS])
+def test_settings_change_what_was_reviewed(name: str, template: Template, snapshot: SnapshotAssertion) -> None:
+    assert changes(synthesized(name).template, template) == snapshot(extension_class=JSONSnapshotExtension)
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_a_program_makes_what_was_reviewed(name: str, tmp_path: Path, snapshot: SnapshotAssertion) -> None:
-    made = normalised(synthesize(of_program(name), tmp_path))
-    assert made == snapshot(extension_class=JSONSnapshotExtension)
+def test_a_program_makes_what_was_reviewed(name: str, snapshot: SnapshotAssertion) -> None:
+    assert normalised(synthesized(name).template) == snapshot(extension_class=JSONSnapshotExtension)
 
 
 @pytest.mark.parametrize("name", BUILDS)
-def test_no_finding_of_cdk_nag_or_cfn_lint_is_unacknowledged(name: str, tmp_path: Path) -> None:
-    # Synth ends with an error where there are findings; the report says of which construct.
-    with contextlib.suppress(RuntimeError):
-        synthesize(BUILDS[name], tmp_path, nag=True)
-    reports = json.loads((tmp_path / "validation-report.json").read_text("utf-8"))["pluginReports"]
-    (nag,) = [each for each in reports if each["pluginName"] == "AwsSolutions"]
-    found = [
-        f"{each['ruleName']} {construct['constructPath']}"
-        for each in nag["violations"]
-        for construct in each["violatingConstructs"]
-    ]
-    assert not [finding for finding in found if not any(part in finding for part in THEIRS)]
-    (file,) = tmp_path.glob("*.template.json")
+def test_no_finding_of_cdk_nag_or_cfn_lint_is_unacknowledged(name: str) -> None:
+    made = synthesized(name)
+    assert not [finding for finding in made.findings if not any(part in finding for part in THEIRS)]
     # W3005: CDK writes a DependsOn beside the reference to a role.
     arguments = ManualArgs(regions=["us-east-1"], ignore_checks=["W3005"])
-    linted = [
-        f"{match} {match.path}" for match in cfnlint.api.lint(file.read_text("utf-8"), config=arguments) if match.path
-    ]
+    linted = [f"{match} {match.path}" for match in cfnlint.api.lint(made.text, config=arguments) if match.path]
     assert not [finding for finding in linted if not any(part in finding for part in THEIR_IDS)]

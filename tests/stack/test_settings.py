@@ -80,10 +80,6 @@ CONTRADICTIONS: dict[str, dict[str, Any]] = {
     "subnetIds": {"subnetIds": ["subnet-0a", "subnet-0b", "subnet-0c"]},
     "routeTableIds": {"routeTableIds": ["rtb-0a"]},
     "endorsements": {"endorsements": 2},
-    "kmsKeyArn": {
-        "bucketName": "my-donor-images",
-        "kmsKeyArn": "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
-    },
 }
 
 

@@ -193,6 +193,28 @@ class TestApi:
         assert (statuses["THROTTLED"], codes["THROTTLED"]) == ("429", "TooManyRequests")
 
 
+def test_an_existing_buckets_key_may_be_used(values: dict[str, Any], context: dict[str, Any], tmp_path: Path) -> None:
+    key = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+    app = cdk.App(context=context, outdir=str(tmp_path))
+    settings = Settings.from_values(values | {"bucketName": "my-images", "kmsKeyArn": key})
+    OffChainStack(app, "Stack", settings=settings)
+    app.synth()
+    template = json.loads((tmp_path / "Stack.template.json").read_text("utf-8"))
+    granted = {
+        (re.sub("Role.*", "", flat(policy["Roles"][0])).strip("<>"), *statement["Action"])
+        if isinstance(statement["Action"], list)
+        else (re.sub("Role.*", "", flat(policy["Roles"][0])).strip("<>"), statement["Action"])
+        for policy in of_type(template, "AWS::IAM::Policy").values()
+        for statement in policy["PolicyDocument"]["Statement"]
+        if flat(statement["Resource"]) == key
+    }
+    assert granted == {
+        ("Upload", "kms:Decrypt", "kms:GenerateDataKey"),
+        ("Verify", "kms:Decrypt"),
+        ("VerifyAllFunction", "kms:Decrypt"),
+    }
+
+
 @pytest.mark.parametrize(
     ("region", "partition"),
     [("us-east-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov"), (None, None)],

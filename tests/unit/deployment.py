@@ -48,6 +48,7 @@ def ledger_environment(fabric: Fabric) -> dict[str, str]:
         "RECORD_TYPE": ENVIRONMENT["RECORD_TYPE"],
         "FABRIC_IDENTITIES": json.dumps({"mspId": fabric.identity.msp_id, "users": {"lambdaUser": secrets}}),
         "FABRIC_NETWORK": json.dumps(network),
+        "LEDGER": ENVIRONMENT["LEDGER"],
         "FABRIC_TIMING": json.dumps(asdict(TIMING)),
     }
 

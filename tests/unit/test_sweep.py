@@ -274,6 +274,20 @@ def test_never_touches_an_object_it_did_not_write(deployment: Deployment) -> Non
     assert deployment.versions() == before
 
 
+@pytest.mark.parametrize("other", ["Org1MSP/mychannel/ngo2", "m-ABC/mychannel/ngo"])
+def test_never_touches_an_object_of_another_ledger(
+    other: str, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a move to another network, which knows nothing of the records that the first one has."""
+    deployment.upload("olga")
+    monkeypatch.setenv("LEDGER", other)
+    before, height = deployment.versions(), deployment.fabric.emulation.height
+    for age in (1, 24 * 400):
+        report = deployment.sweep(age=datetime.timedelta(hours=age), lookBackDays=None)
+        assert counts(report) == {"foreign": 1}
+    assert (deployment.versions(), deployment.fabric.emulation.height) == (before, height)
+
+
 def test_goes_on_where_the_last_batch_ended(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a dry run: after a key that is gone, moto skips one where S3 does not."""
     monkeypatch.setattr(sweep, "_BATCH", 2)

@@ -32,6 +32,7 @@ def execution(request_id: str, transaction_ids: tuple[str, ...] = OWN_IDS, **cha
             nonces=("01" * 24, "02" * 24, "03" * 24),
             transaction_ids=transaction_ids,
             fabric_username="lambdaUser",
+            ledger="Org1MSP/mychannel/ngo",
             data_field="image",
         ),
         **changes,
@@ -74,6 +75,7 @@ def test_the_first_execution_creates_the_object(bucket: Any, s3: S3Faults, write
         "nonces": ",".join(("01" * 24, "02" * 24, "03" * 24)),
         "transaction-ids": ",".join(OWN_IDS),
         "fabric-username": "lambdaUser",
+        "ledger": "Org1MSP/mychannel/ngo",
         "image-sha256": hashlib.sha256(PNG).hexdigest(),
     }
     (_, sent), *more = s3.sent

@@ -39,6 +39,7 @@ IDENTITIES = {
 ENVIRONMENT = {
     "RECORD_TYPE": json.dumps(RECORD_TYPE),
     "FABRIC_IDENTITIES": json.dumps(IDENTITIES),
+    "LEDGER": "Org1MSP/mychannel/ngo",
     "CHAINCODE_FUNCTIONS": json.dumps({"invoke": ["createDonor", "importDonor"], "query": ["queryDonor"]}),
 }
 CONTEXT = SimpleNamespace(
