@@ -27,7 +27,7 @@ INLINE_LIMIT = 184_320
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><rect width="1" height="1"/></svg>'
 UNUSED_ID = "0" * 64
 
-MODES = ("", "?verify=checksum", "?inline=true")
+MODES = ("", "?verify=checksum") + (("?inline=true",) if os.environ.get("OFFCHAIN_WHOLE_FAULT_TABLE") else ())
 
 
 @pytest.fixture
