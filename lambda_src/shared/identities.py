@@ -114,6 +114,12 @@ class Identities:
             raise errors.LedgerUnavailable(
                 "The ledger identity could not be read; nothing was sent to the ledger. Try again later."
             ) from error
+        if "-----BEGIN" not in text:
+            # cdk-hyperledger-fabric-network leaves a random text where it could not enrol the user.
+            logger.error("A secret holds no PEM: enrol the user and put it there", extra={"secret": secret_id})
+            raise errors.LedgerUnavailable(
+                "The ledger identity is not usable; nothing was sent to the ledger. Tell the operator."
+            )
         return text
 
 

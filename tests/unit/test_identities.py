@@ -301,3 +301,16 @@ def test_the_environment_may_name_another_time(
     new = secrets.rotate()
     passing.passes(2)
     assert users.identity("auditor") == new
+
+
+@pytest.mark.parametrize("secret", [CERTIFICATE, KEY])
+def test_a_secret_that_holds_no_pem_is_unusable_and_named_in_the_log(
+    secret: str, users: Identities, secrets: Secrets, log: io.StringIO
+) -> None:
+    """As cdk-hyperledger-fabric-network leaves it where it could not enrol the user."""
+    secrets.put(secret, "gVx9:kq!2mA#")
+    with pytest.raises(errors.LedgerUnavailable) as raised:
+        users.identity("auditor")
+    assert "Tell the operator" in str(raised.value)
+    assert secret in log.getvalue()
+    assert "gVx9" not in log.getvalue() + str(raised.value)
