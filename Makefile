@@ -4,7 +4,7 @@ BIN := .venv/bin
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-faults test-many bench lint synth lock clean
+.PHONY: demo test test-faults examples test-many bench lint synth lock clean
 
 demo: .venv/installed ## run the whole flow on this machine and show it
 	$(BIN)/python -m sandbox demo
@@ -20,6 +20,9 @@ test-faults: .venv/installed ## the whole fault table, 500 random schedules, 200
 
 test-many: .venv/installed ## verify-all over OFFCHAIN_DONORS donors, 2,000 by default, with its times and its memory
 	OFFCHAIN_DONORS=$${OFFCHAIN_DONORS:-2000} $(BIN)/pytest -n 0 tests/sandbox/test_verify_all_command.py -k many
+
+examples: .venv/installed ## every example as it was reviewed, and without a finding of cdk-nag or cfn-lint
+	OFFCHAIN_ALL_EXAMPLES=1 $(BIN)/pytest -n 0 tests/stack/test_examples.py
 
 bench: .venv/installed ## measure the ledger client on the Fabric network that OFFCHAIN_FABRIC_PROFILE and _MSP name; ARGS=--help
 	$(BIN)/python -m bench $(ARGS)

@@ -263,8 +263,9 @@ TABLE: list[tuple[Walk, Row]] = [
         (in_the_sweep, SWEEP_ROWS),
     )
     for row in rows
-    # By default the walks with every step of the promise in them; the others meet the same faults for longer.
-    if WHOLE or walk in (once, in_the_sweep) or row.fault.where in NODES
+    # By default the walks with every step of the promise in them, and a sweep that dies at each step; the others meet
+    # the same faults for longer.
+    if WHOLE or walk is once or row.fault.where in NODES or (walk is in_the_sweep and row.fault.what == "kill")
 ]
 
 

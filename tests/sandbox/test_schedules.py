@@ -14,7 +14,7 @@ import pytest
 from fault_injection import Deployment, Deployments, Fault, Sent, Submission, check_answers, check_promise
 from test_fault_table import ROWS, SWEEP_ROWS
 
-SCHEDULES = int(os.environ.get("OFFCHAIN_SCHEDULES", "4"))
+SCHEDULES = int(os.environ.get("OFFCHAIN_SCHEDULES", "2"))
 SEED = int(os.environ.get("OFFCHAIN_SEED", "20000"))
 DEPLOYMENTS = min(4, SCHEDULES)
 FAULTS = [row.fault for row in ROWS if row.fault.what != "leave"]

@@ -26,7 +26,7 @@ from sandbox.runtime import Sandbox
 
 ROOT = Path(__file__).parents[2]
 MEASURED = "OFFCHAIN_DONORS" in os.environ
-DONORS = int(os.environ.get("OFFCHAIN_DONORS", "200"))
+DONORS = int(os.environ.get("OFFCHAIN_DONORS", "100"))
 MOST_MEMORY = 200
 """MiB of the function's process."""
 LEFT_OUT = ["zed", "Łukasz", "_ada", "😀"]

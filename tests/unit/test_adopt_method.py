@@ -23,6 +23,7 @@ URI = "arn:aws:apigateway:us-east-1:states:action/StartSyncExecution"
 FUNCTION = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:ngo"
 BUCKET = "offchain-test"
 KEY = "adopted-methods/api/prod/POST/donors.json"
+WHOLE = bool(os.environ.get("OFFCHAIN_WHOLE_FAULT_TABLE"))
 CHANGES = {
     "PutIntegration",
     "DeleteIntegration",
@@ -354,13 +355,12 @@ def world(
 
 
 # Whether PutIntegration keeps the integration responses is not said by AWS. By default the more likely is tried.
-WHOLE = bool(os.environ.get("OFFCHAIN_WHOLE_FAULT_TABLE"))
 WORLDS = {"responses-dropped": False} | ({"responses-kept": True} if WHOLE else {})
 both = pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS, indirect=True)
 """With an API Gateway whose PutIntegration keeps the integration responses, and with one that drops them."""
 
 
-@pytest.fixture(params=[PROXY, CUSTOM], ids=["proxy", "custom"])
+@pytest.fixture(params=[CUSTOM, *([PROXY] if WHOLE else [])], ids=lambda kind: kind["type"])
 def original(request: pytest.FixtureRequest, world: World) -> Any:
     """The method as its owner made it, of two kinds: all methods of the API."""
     world.has(request.param)
