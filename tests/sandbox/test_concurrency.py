@@ -11,7 +11,7 @@ import pytest
 from fault_injection import Deployment, Submission, check_answers, check_promise
 
 CREATES = 64
-PAIRS = int(os.environ.get("OFFCHAIN_PAIRS", "16"))
+PAIRS = int(os.environ.get("OFFCHAIN_PAIRS", "8"))
 PAIRS_AT_A_TIME = 8
 
 

@@ -277,14 +277,6 @@ def at_once(*calls: Callable[[], Answer]) -> list[Answer]:
     return answers
 
 
-def test_of_64_creates_at_once_one_wins_and_one_object_stays(world: World) -> None:
-    answers = at_once(*[world.create] * 64)
-    assert sorted(status for status, _ in answers) == [200] + [409] * 63
-    (winner,) = [answer for status, answer in answers if status == 200]
-    assert [key for key, _ in world.versions()] == [winner["imageKey"]]
-    assert world.record()["imageKey"] == winner["imageKey"]
-
-
 def test_one_key_sent_twice_at_once_is_one_donor(world: World) -> None:
     answers = at_once(*[lambda: world.create(key=world.name)] * 2)
     assert [status for status, _ in answers] == [200, 200]

@@ -263,9 +263,12 @@ TABLE: list[tuple[Walk, Row]] = [
         (in_the_sweep, SWEEP_ROWS),
     )
     for row in rows
-    # By default the walks with every step of the promise in them, and a sweep that dies at each step; the others meet
-    # the same faults for longer.
-    if WHOLE or walk is once or row.fault.where in NODES or (walk is in_the_sweep and row.fault.what == "kill")
+    # By default the walks with every step of the promise in them and faults that are met at once, and a sweep that dies
+    # at each step; the others wait for time-outs, or meet the same faults for longer.
+    if WHOLE
+    or (walk is once and row.fault.what not in ("freeze", "hang"))
+    or (walk is lasting and row.fault.where in NODES)
+    or (walk is in_the_sweep and row.fault.what == "kill")
 ]
 
 
