@@ -168,8 +168,8 @@ class UploadFunction(_VpcFunction):
         super().__init__(
             scope,
             id,
-            handler="upload_image.handler.handler",
-            code=code("upload_image", exclude=["shared/ledger"]),
+            handler="upload_object.handler.handler",
+            code=code("upload_object", exclude=["shared/ledger"]),
             description=f"Writes the {record_type.data_field} of a {record_type.name} to S3",
             environment=record_type.to_environment()
             | record_type.callable_environment()

@@ -49,7 +49,7 @@ FABRIC_TIMING = {
 """Of the ledger client, some ten times shorter than its defaults; what bounds what stays as it is."""
 
 HANDLERS = {
-    "upload": "upload_image.handler.handler",
+    "upload": "upload_object.handler.handler",
     "invoke": "invoke_chaincode.handler.handler",
     "sweep": "sweep.handler.handler",
 }

@@ -80,7 +80,7 @@ def test_what_the_sandbox_does_not_know_is_named(resolver: Resolver, value: obje
 
 def test_the_stack_has_what_the_sandbox_runs(assembly: Assembly) -> None:
     functions = {function.handler: function for function in assembly.functions.values()}
-    upload, chaincode = functions["upload_image.handler.handler"], functions["invoke_chaincode.handler.handler"]
+    upload, chaincode = functions["upload_object.handler.handler"], functions["invoke_chaincode.handler.handler"]
     assert upload.environment["S3_BUCKET"] == assembly.buckets[0].name
     method = assembly.rest_api.methods["/donors"]["POST"]
     (machine,) = [

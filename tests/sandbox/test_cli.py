@@ -93,7 +93,7 @@ def test_up_says_in_one_line_that_it_serves_and_sigterm_leaves_nothing(tmp_path:
         assert ready.keys() == {"ready", "api", "aws", "bucket", "functions"}
         assert ready["ready"] is True
         assert ready["functions"].keys() == {
-            "upload_image",
+            "upload_object",
             "invoke_chaincode",
             "query_ledger",
             "verify_object",

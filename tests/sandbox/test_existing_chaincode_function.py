@@ -62,7 +62,7 @@ def test_only_what_never_ran_is_taken_back(run: Run, created: bool) -> None:
 
 
 def test_the_upload_plans_no_transaction_and_reads_no_certificate(assembly: Assembly) -> None:
-    (upload,) = [each for each in assembly.functions.values() if each.handler.startswith("upload_image.")]
+    (upload,) = [each for each in assembly.functions.values() if each.handler.startswith("upload_object.")]
     assert upload.environment["PLAN_TRANSACTIONS"] == "false"
 
 

@@ -115,7 +115,7 @@ class Run:
 
     def invoke(self, function: str, event: bytes) -> Answer:
         handler = self._assembly.functions[function].handler
-        name = "upload" if handler.startswith("upload_image.") else "chaincode"
+        name = "upload" if handler.startswith("upload_object.") else "chaincode"
         self.events[name].append(json.loads(event))
         step = self._script[name].pop(0)
         if isinstance(step, ServiceError):
@@ -404,7 +404,7 @@ def test_executions_at_once_do_not_mix(assembly: Assembly, aws: Aws, faults: Fau
 
         def invoke(self, function: str, event: bytes) -> Answer:
             value = json.loads(event)
-            if assembly.functions[function].handler.startswith("upload_image."):
+            if assembly.functions[function].handler.startswith("upload_object."):
                 value = template | {"imageKey": value["donorUserName"]}
             else:
                 value = {"transactionId": value["chaincodeFunctionArgs"]["imageKey"]}

@@ -34,7 +34,7 @@ class World:
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
         calls = {each.handler: f"lambda:{each.name}" for each in sandbox.assembly.functions.values()}
-        self.upload = calls["upload_image.handler.handler"]
+        self.upload = calls["upload_object.handler.handler"]
         self.chaincode = calls["invoke_chaincode.handler.handler"]
         self.query = calls["query_ledger.handler.handler"]
         self.verify = calls["verify_object.handler.handler"]

@@ -97,7 +97,7 @@ def test_answers_before_the_api_gives_up(template: Template, states: dict[str, A
     integration = create_method(template)["Integration"]["TimeoutInMillis"] / 1000
     assert whole < integration <= 29
     lambdas = {each["Handler"]: each["Timeout"] for each in of_type(template, "AWS::Lambda::Function").values()}
-    assert lambdas["upload_image.handler.handler"] < states["S3Upload"]["TimeoutSeconds"]
+    assert lambdas["upload_object.handler.handler"] < states["S3Upload"]["TimeoutSeconds"]
     assert lambdas["invoke_chaincode.handler.handler"] < states["SettleTransaction"]["TimeoutSeconds"]
 
 

@@ -35,8 +35,8 @@ def bundle(function: str, output: Path, *, exclude: tuple[str, ...] = ()) -> Non
 
 class TestBundle:
     def test_upload_function(self, tmp_path: Path) -> None:
-        bundle("upload_image", tmp_path, exclude=("shared/ledger",))
-        assert {"upload_image", "shared", "aws_lambda_powertools", "defusedxml"} <= names(tmp_path)
+        bundle("upload_object", tmp_path, exclude=("shared/ledger",))
+        assert {"upload_object", "shared", "aws_lambda_powertools", "defusedxml"} <= names(tmp_path)
         assert not {"invoke_chaincode", "hfc", "boto3", "bin"} & names(tmp_path)
         assert not (tmp_path / "shared" / "ledger").exists()
         assert not list(tmp_path.rglob("__pycache__"))
@@ -68,8 +68,8 @@ class TestAssetHash:
     @pytest.mark.parametrize(
         ("change", "upload", "chaincode"),
         [
-            ("upload_image/handler.py", True, False),
-            ("upload_image/requirements.txt", True, False),
+            ("upload_object/handler.py", True, False),
+            ("upload_object/requirements.txt", True, False),
             ("invoke_chaincode/handler.py", False, True),
             ("shared/errors.py", True, True),
             ("shared/ledger/client.py", False, True),
@@ -92,7 +92,7 @@ class TestAssetHash:
 
     @staticmethod
     def hashes() -> tuple[str, str]:
-        return packaging.asset_hash("upload_image", ["shared/ledger"]), packaging.asset_hash("invoke_chaincode", [])
+        return packaging.asset_hash("upload_object", ["shared/ledger"]), packaging.asset_hash("invoke_chaincode", [])
 
 
 class TestFailure:
@@ -114,7 +114,7 @@ class TestFailure:
         from aws_cdk import aws_lambda as lambda_
 
         def fail(*_arguments: object, **_options: object) -> None:
-            raise packaging.PackagingError("packages of upload_image: pip failed (no index). Mend: ...")
+            raise packaging.PackagingError("packages of upload_object: pip failed (no index). Mend: ...")
 
         monkeypatch.setattr(packaging, "bundle", fail)
         monkeypatch.setenv("CDK_DOCKER", str(tmp_path / "docker-must-not-be-called"))
@@ -124,6 +124,6 @@ class TestFailure:
                 stack,
                 "Function",
                 runtime=lambda_.Runtime.PYTHON_3_13,
-                handler="upload_image.handler.handler",
-                code=packaging.code("upload_image"),
+                handler="upload_object.handler.handler",
+                code=packaging.code("upload_object"),
             )

@@ -103,7 +103,7 @@ class TestFunctions:
 
     def test_have_time_to_answer_within_the_workflow(self, template: Template) -> None:
         assert timeouts(template) == {
-            "upload_image.handler.handler": 10,
+            "upload_object.handler.handler": 10,
             "invoke_chaincode.handler.handler": 18,
             "query_ledger.handler.handler": 22,
             "verify_object.handler.handler": 20,
@@ -134,12 +134,12 @@ class TestFunctions:
             record_type = RecordType.from_json(environment["RECORD_TYPE"])
             assert (record_type.identifying_field, record_type.max_data_bytes) == ("donorUserName", 184_320)
             assert ("FABRIC_NETWORK" in environment) == (name in signing)
-            assert ("FABRIC_IDENTITIES" in environment) == (name in signing | {"upload_image"})
+            assert ("FABRIC_IDENTITIES" in environment) == (name in signing | {"upload_object"})
             assert ("S3_BUCKET" in environment) == (name not in {"invoke_chaincode", "query_ledger"})
-        identities = Identities(by_handler["upload_image"]["FABRIC_IDENTITIES"])
+        identities = Identities(by_handler["upload_object"]["FABRIC_IDENTITIES"])
         assert (identities.msp_id, identities.default_user) == (values["mspId"], "lambdaUser")
         functions = {"invoke": ["createDonor"], "query": ["queryDonor", "queryAllDonors"]}
-        for name in ("upload_image", "invoke_chaincode"):
+        for name in ("upload_object", "invoke_chaincode"):
             assert json.loads(by_handler[name]["CHAINCODE_FUNCTIONS"]) == functions
         network = json.loads(by_handler["invoke_chaincode"]["FABRIC_NETWORK"])
         assert network["peers"] == values["peers"]

@@ -15,7 +15,7 @@ from shared.ledger.interface import Call
 from shared.ledger.transport import Connection
 from sweep import handler as sweep
 from sweep.sweep import VERDICT_TAG, Sweep
-from upload_image import handler as upload_image
+from upload_object import handler as upload_object
 
 from tests.unit import upload_samples
 from tests.unit.deployment import CACHES, Context, ledger_environment, store_identity
@@ -44,11 +44,11 @@ class Deployment:
         """Put an identity into the user's secrets, as a rotation does."""
         store_identity(identity)
         identities.from_environment.cache_clear()
-        upload_image.uploader.cache_clear()
+        upload_object.uploader.cache_clear()
 
     def upload(self, name: str, *, key: str = "", request: str = "one") -> dict[str, Any]:
         changes = {"donorUserName": name, "idempotencyKey": key, "requestId": f"{name}-{request}"}
-        return upload_image.handler(upload_samples.event(**changes), Context())  # type: ignore[return-value]
+        return upload_object.handler(upload_samples.event(**changes), Context())  # type: ignore[return-value]
 
     def invoke(self, uploaded: dict[str, Any], *, remaining: float = 3.0, attempt: str = "first") -> dict[str, Any]:
         about_object = {name: uploaded[name] for name in ("imageKey", "imageHash", "imageSha256")}
@@ -85,7 +85,7 @@ class Deployment:
 
 @pytest.fixture
 def deployment(fabric: Fabric, bucket: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
-    caches = (*CACHES, upload_image.uploader)
+    caches = (*CACHES, upload_object.uploader)
     for cache in caches:
         cache.cache_clear()
     yield Deployment(fabric, bucket, monkeypatch)

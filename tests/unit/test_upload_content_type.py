@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shared.errors import InvalidData
 from shared.record_type import RecordType
-from upload_image.content_type import determine
+from upload_object.content_type import determine
 from upload_samples import JPEG, PNG, RECORD_TYPE, SVG, WEBP, WEBP_ANIMATED, WEBP_LOSSLESS, chunk, png
 
 DONOR = RecordType.from_json(json.dumps(RECORD_TYPE))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shared.errors import DataTooLarge, InvalidData
 from shared.record_type import RecordType
-from upload_image.encoded_data import decode
+from upload_object.encoded_data import decode
 from upload_samples import RECORD_TYPE
 
 LIMIT = 1000

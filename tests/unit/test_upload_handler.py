@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shared import aws, errors, identities, record_type, submission
 from shared.observability import logger
-from upload_image import handler as entry
+from upload_object import handler as entry
 from upload_samples import (
     CONTEXT,
     ENVIRONMENT,

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from shared.errors import StorageUnavailable
-from upload_image.object_writer import Content, Execution, ObjectWriter, StoredObject
+from upload_object.object_writer import Content, Execution, ObjectWriter, StoredObject
 
 from tests.unit.s3_faults import S3Faults
 from tests.unit.upload_samples import PNG

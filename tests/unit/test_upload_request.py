@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shared.errors import InvalidRequest
 from shared.record_type import RecordType
-from upload_image import request
+from upload_object import request
 from upload_samples import RECORD_TYPE, event
 
 DONOR = RecordType.from_json(json.dumps(RECORD_TYPE))

@@ -5,7 +5,7 @@ from contextlib import suppress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from upload_image.svg import RefusedSvg, check, looks_like_svg
+from upload_object.svg import RefusedSvg, check, looks_like_svg
 from upload_samples import SVG
 
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
