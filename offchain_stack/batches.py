@@ -6,17 +6,16 @@ from typing import Any
 import aws_cdk as cdk
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
-from .workflow import SERVICE_ERRORS, THROTTLED, allow_logs_and_traces, retry
+from .state_machine import SERVICE_ERRORS, THROTTLED, Workflow, retry
 
 
-class _BatchWorkflow(Construct):
+class _BatchWorkflow(Workflow):
     """A STANDARD state machine that runs a function batch by batch, each beginning where the last one ended, and the
     rule that starts it. Step Functions keeps 25,000 events of an execution, some 2,500 batches."""
 
@@ -32,13 +31,7 @@ class _BatchWorkflow(Construct):
         event: Mapping[str, Any],
         log_retention: logs.RetentionDays,
     ) -> None:
-        super().__init__(scope, id)
-        self.log_group = logs.LogGroup(self, "Logs", retention=log_retention)
-        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("states.amazonaws.com"))
-        self.role.add_to_policy(
-            iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[function.function_arn])
-        )
-        allow_logs_and_traces(self.role)
+        super().__init__(scope, id, log_retention=log_retention)
         one = tasks.LambdaInvoke(
             self,
             batch,
@@ -57,16 +50,7 @@ class _BatchWorkflow(Construct):
                 sfn.Pass(self, "NextBatch", input_path="$.batch.resumeAfter", result_path="$.resumeAfter").next(one)
             )
         )
-        self.state_machine = sfn.StateMachine(
-            self,
-            "StateMachine",
-            definition_body=sfn.DefinitionBody.from_chainable(one),
-            timeout=cdk.Duration.hours(24),
-            role=self.role.without_policy_updates(),
-            logs=sfn.LogOptions(destination=self.log_group, level=sfn.LogLevel.ALL, include_execution_data=False),
-            tracing_enabled=True,
-        )
-        self.state_machine.node.add_dependency(self.role)
+        self._make(one, functions=[function], timeout=cdk.Duration.hours(24))
         self.rule: events.Rule | None = None
         if schedule:
             self.rule = events.Rule(

@@ -4,20 +4,19 @@ import json
 from collections.abc import Mapping
 
 import aws_cdk as cdk
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
-from .workflow import SERVICE_ERRORS, THROTTLED, allow_logs_and_traces, retry
+from .state_machine import API_TIMEOUT, SERVICE_ERRORS, THROTTLED, Workflow, retry
 
 _DIED = ("Lambda.Unknown", "Runtime.ExitError")
 """What a function's end without an answer is called: to read again is harmless."""
 
 
-class ReadWorkflow(Construct):
+class ReadWorkflow(Workflow):
     """The EXPRESS state machine that reads records with proof.
 
     Input: `{"query": "record", "identifier", "verify", "inline"}` (an empty string stands for "not given"),
@@ -40,31 +39,15 @@ class ReadWorkflow(Construct):
         verify_function: lambda_.IFunction,
         log_retention: logs.RetentionDays = logs.RetentionDays.THREE_MONTHS,
     ) -> None:
-        super().__init__(scope, id)
+        super().__init__(scope, id, log_retention=log_retention)
         self._query_function = query_function
         self._verify_function = verify_function
-        self.log_group = logs.LogGroup(self, "Logs", retention=log_retention)
-        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("states.amazonaws.com"))
-        functions = [query_function.function_arn, verify_function.function_arn]
-        self.role.add_to_policy(iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=functions))
-        allow_logs_and_traces(self.role)
-        self.state_machine = sfn.StateMachine(
-            self,
-            "StateMachine",
-            state_machine_type=sfn.StateMachineType.EXPRESS,
-            definition_body=sfn.DefinitionBody.from_chainable(self._definition()),
-            # API Gateway waits 29 seconds.
-            timeout=cdk.Duration.seconds(28),
-            # CDK would grant each function's every version, too.
-            role=self.role.without_policy_updates(),
-            logs=sfn.LogOptions(destination=self.log_group, level=sfn.LogLevel.ALL, include_execution_data=False),
-            tracing_enabled=True,
+        self._make(
+            self._definition(),
+            functions=[query_function, verify_function],
+            timeout=API_TIMEOUT,
+            kind=sfn.StateMachineType.EXPRESS,
         )
-        self.state_machine.node.add_dependency(self.role)
-
-    def grant_start_sync_execution(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let `grantee` run the workflow and wait for its end."""
-        return self.state_machine.grant_start_sync_execution(grantee)
 
     def _definition(self) -> sfn.IChainable:
         throttled = sfn.Fail(

@@ -1,11 +1,9 @@
 """The state machine of the create flow: upload, invoke, and on certain failure take the object back."""
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 import aws_cdk as cdk
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
@@ -13,20 +11,10 @@ from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
-from .acknowledgements import ANY_RESOURCE, acknowledge_policy, resource
+from .acknowledgements import acknowledge_policy, resource
 from .record_type import DONOR, RecordType
+from .state_machine import API_TIMEOUT, SERVICE_ERRORS, THROTTLED, Workflow, retry
 from .store import grant_delete_version
-
-THROTTLED = "Lambda.TooManyRequestsException"
-"""Lambda's refusal to start an invocation: the function's code did not run."""
-
-SERVICE_ERRORS = (
-    "Lambda.ClientExecutionTimeoutException",
-    "Lambda.ServiceException",
-    "Lambda.AWSLambdaException",
-    "Lambda.SdkClientException",
-)
-"""Lambda's own failures, after which the function's code may have run or not."""
 
 _TRY_AGAIN = "Send the request again with the same Idempotency-Key."
 
@@ -37,7 +25,7 @@ _NOT_GUARANTEED = (
 )
 
 
-class CreateWorkflow(Construct):
+class CreateWorkflow(Workflow):
     """The EXPRESS state machine that creates a record: both, object and ledger record, or neither.
 
     Input: `{"submission": {"requestId", "idempotencyKey", "fabricUsername", "functionType", "chaincodeFunction"},
@@ -70,7 +58,7 @@ class CreateWorkflow(Construct):
         existing_chaincode_function: bool = False,
         log_retention: logs.RetentionDays = logs.RetentionDays.THREE_MONTHS,
     ) -> None:
-        super().__init__(scope, id)
+        super().__init__(scope, id, log_retention=log_retention)
         self._record_type = record_type
         self._upload_function = upload_function
         self._chaincode_function = chaincode_function
@@ -78,36 +66,17 @@ class CreateWorkflow(Construct):
         self._existing = existing_chaincode_function
         if existing_chaincode_function:
             cdk.Annotations.of(self).add_warning_v2("offchain-stack:existingChaincodeFunction", _NOT_GUARANTEED)
-        self.log_group = logs.LogGroup(self, "Logs", retention=log_retention)
-        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("states.amazonaws.com"))
-        self._grant()
-        self.state_machine = sfn.StateMachine(
-            self,
-            "StateMachine",
-            state_machine_type=sfn.StateMachineType.EXPRESS,
-            definition_body=sfn.DefinitionBody.from_chainable(self._definition()),
-            # API Gateway waits 29 seconds.
-            timeout=cdk.Duration.seconds(28),
-            # CDK would grant each function's every version, too.
-            role=self.role.without_policy_updates(),
-            logs=sfn.LogOptions(destination=self.log_group, level=sfn.LogLevel.ALL, include_execution_data=False),
-            tracing_enabled=True,
+        self._make(
+            self._definition(),
+            functions=[upload_function, chaincode_function],
+            timeout=API_TIMEOUT,
+            kind=sfn.StateMachineType.EXPRESS,
         )
-        self.state_machine.node.add_dependency(self.role)
-
-    def grant_start_sync_execution(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let `grantee` run the workflow and wait for its end."""
-        return self.state_machine.grant_start_sync_execution(grantee)
-
-    def _grant(self) -> None:
-        functions = [self._upload_function.function_arn, self._chaincode_function.function_arn]
-        self.role.add_to_policy(iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=functions))
-        grant_delete_version(self._bucket, self._record_type, self.role)
-        allow_logs_and_traces(self.role)
+        grant_delete_version(bucket, record_type, self.role)
         acknowledge_policy(
             self.role,
             {
-                resource(self, self._bucket.arn_for_objects(f"{self._record_type.key_prefix}*")): "Deletes versions, "
+                resource(self, bucket.arn_for_objects(f"{record_type.key_prefix}*")): "Deletes versions, "
                 "each named by its id, of objects whose names are not known before.",
             },
         )
@@ -285,41 +254,6 @@ _TOO_MANY_REQUESTS = (
     "TooManyRequests",
     "Too many requests at once; nothing was sent to the ledger. Wait a little and send it again.",
 )
-
-
-def retry(state: sfn.TaskStateBase, errors: Sequence[str]) -> None:
-    """Let `state` try twice more after one of `errors`, a little later each time and never all at once."""
-    state.add_retry(
-        errors=list(errors),
-        interval=cdk.Duration.seconds(1),
-        max_attempts=2,
-        backoff_rate=2,
-        jitter_strategy=sfn.JitterType.FULL,
-    )
-
-
-def allow_logs_and_traces(role: iam.Role) -> None:
-    """Let a state machine's `role` deliver logs and traces; neither has a resource to name."""
-    role.add_to_policy(
-        iam.PolicyStatement(
-            actions=[
-                "logs:CreateLogDelivery",
-                "logs:DeleteLogDelivery",
-                "logs:DescribeLogGroups",
-                "logs:DescribeResourcePolicies",
-                "logs:GetLogDelivery",
-                "logs:ListLogDeliveries",
-                "logs:PutResourcePolicy",
-                "logs:UpdateLogDelivery",
-                "xray:GetSamplingRules",
-                "xray:GetSamplingTargets",
-                "xray:PutTelemetryRecords",
-                "xray:PutTraceSegments",
-            ],
-            resources=["*"],
-        )
-    )
-    acknowledge_policy(role, {ANY_RESOURCE: "Log delivery and X-Ray have no resource to name."})
 
 
 def _failed(scope: Construct, name: str, failure: tuple[str, str]) -> sfn.Pass:

@@ -1,0 +1,212 @@
+"""A Lambda function of ours: in the VPC, with a role, a security group and a log group of its own."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Required, TypedDict
+
+import aws_cdk as cdk
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from .acknowledgements import ANY_RESOURCE, acknowledge, acknowledge_policy, resource
+from .endpoint import tcp
+from .fabric import FabricNetwork
+from .packaging import RUNTIME, code
+from .record_type import RecordType
+
+_ENVIRONMENT_LIMIT = 4_096
+_HTTPS = (443, 443)
+
+
+class FunctionOptions(TypedDict, total=False):
+    """What every function takes.
+
+    * `vpc`: where it runs; required.
+    * `subnets`: which of its subnets; by default the private ones.
+    * `security_groups`: must let the function out to HTTPS and to the ledger's ports; by default one is made.
+    * `memory_size`: MiB; Lambda gives a share of a processor in proportion. The default is the function's own.
+    * `timeout`: by default the function's own, which fits into the workflow's time.
+    * `reserved_concurrency`: how many may run at once; by default the account's limit.
+    * `log_retention`: how long the logs are kept; three months by default.
+    """
+
+    vpc: Required[ec2.IVpc]
+    subnets: ec2.SubnetSelection | None
+    security_groups: Sequence[ec2.ISecurityGroup] | None
+    memory_size: int | None
+    timeout: cdk.Duration | None
+    reserved_concurrency: int | None
+    log_retention: logs.RetentionDays
+
+
+class VpcFunction(Construct):
+    """The base of the functions. Exposes `function`, `role`, `security_groups` and `log_group`."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        source: str,
+        service: str,
+        description: str,
+        environment: Mapping[str, str],
+        memory_size: int,
+        timeout: cdk.Duration,
+        options: FunctionOptions,
+        exclude: Sequence[str] = (),
+        ports: Sequence[tuple[int, int]] = (),
+    ) -> None:
+        super().__init__(scope, id)
+        variables = {
+            **environment,
+            "POWERTOOLS_SERVICE_NAME": f"offchain-{service}",
+            "POWERTOOLS_LOG_LEVEL": "INFO",
+        }
+        size = sum(len(name) + len(value) for name, value in variables.items())
+        if size > _ENVIRONMENT_LIMIT:
+            raise ValueError(
+                f"tls_roots, users or record_type: together {size} characters, and a Lambda environment holds "
+                f"{_ENVIRONMENT_LIMIT}; give tls_roots as 's3://bucket/key'"
+            )
+        self.log_group = logs.LogGroup(
+            self, "Logs", retention=options.get("log_retention", logs.RetentionDays.THREE_MONTHS)
+        )
+        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        self.log_group.grant_write(self.role)
+        # What Lambda itself needs to attach the function to the VPC; EC2 has no narrower resource for it.
+        self.role.add_to_policy(
+            iam.PolicyStatement(
+                actions=[
+                    "ec2:AssignPrivateIpAddresses",
+                    "ec2:CreateNetworkInterface",
+                    "ec2:DeleteNetworkInterface",
+                    "ec2:DescribeNetworkInterfaces",
+                    "ec2:DescribeSubnets",
+                    "ec2:UnassignPrivateIpAddresses",
+                ],
+                resources=["*"],
+            )
+        )
+        self.security_groups = list(
+            options.get("security_groups")
+            or [self._make_security_group(options["vpc"], description, sorted({_HTTPS, *ports}))]
+        )
+        self.function = lambda_.Function(
+            self,
+            "Function",
+            runtime=RUNTIME,
+            architecture=lambda_.Architecture.X86_64,
+            handler=f"{source}.handler.handler",
+            code=code(source, exclude=exclude),
+            description=description,
+            environment=variables,
+            memory_size=options.get("memory_size") or memory_size,
+            timeout=options.get("timeout") or timeout,
+            vpc=options["vpc"],
+            vpc_subnets=options.get("subnets"),
+            security_groups=self.security_groups,
+            role=self.role,
+            log_group=self.log_group,
+            logging_format=lambda_.LoggingFormat.JSON,
+            tracing=lambda_.Tracing.ACTIVE,
+            reserved_concurrent_executions=options.get("reserved_concurrency"),
+        )
+        acknowledge(
+            self.function,
+            {"L1": "Python 3.13 is supported until 2029; the locked packages with compiled parts are for it."},
+        )
+        acknowledge_policy(
+            self.role,
+            {
+                ANY_RESOURCE: "EC2 network interfaces for the VPC (denied to the function's own code) and X-Ray "
+                "segments have no resource to name."
+            },
+        )
+        # The role lets Lambda manage network interfaces; the function's own code must not.
+        iam.Policy(
+            self,
+            "NoNetworkInterfacesForCode",
+            roles=[self.role],
+            statements=[
+                iam.PolicyStatement(
+                    effect=iam.Effect.DENY,
+                    actions=["ec2:*"],
+                    resources=["*"],
+                    conditions={"ArnEquals": {"lambda:SourceFunctionArn": self.function.function_arn}},
+                )
+            ],
+        )
+
+    def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let `grantee` invoke the function, in its unqualified form only."""
+        return iam.Grant.add_to_principal(
+            grantee=grantee, actions=["lambda:InvokeFunction"], resource_arns=[self.function.function_arn]
+        )
+
+    def metric(self, name: str, **options: Any) -> cloudwatch.Metric:
+        """Lambda's metric `name` of the function, such as `Errors`; `options` are those of
+        `aws_cloudwatch.MetricOptions`."""
+        return self.function.metric(name, **options)
+
+    def _make_security_group(
+        self, vpc: ec2.IVpc, description: str, ports: Sequence[tuple[int, int]]
+    ) -> ec2.SecurityGroup:
+        group = ec2.SecurityGroup(self, "SecurityGroup", vpc=vpc, description=description, allow_all_outbound=False)
+        for each in ports:
+            group.add_egress_rule(ec2.Peer.any_ipv4(), tcp(each))
+        return group
+
+    def _reach(self, network: FabricNetwork, *, ledger: bool) -> None:
+        """Let the function through the security groups of the network's endpoints."""
+        for group in self.security_groups:
+            network.allow_secrets_from(group)
+            if ledger:
+                network.allow_ledger_from(group)
+
+    def _acknowledge_prefix(self, bucket: s3.IBucket, record_type: RecordType, reason: str) -> None:
+        arn = bucket.arn_for_objects(f"{record_type.key_prefix}*")
+        acknowledge_policy(self.role, {resource(self, arn): reason})
+
+
+class LedgerFunction(VpcFunction):
+    """The base of the functions that sign as the deployment's users: they may read the users' certificates and private
+    keys, and the TLS roots where they are in S3."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        source: str,
+        service: str,
+        description: str,
+        network: FabricNetwork,
+        record_type: RecordType,
+        memory_size: int,
+        timeout: cdk.Duration,
+        options: FunctionOptions,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(
+            scope,
+            id,
+            source=source,
+            service=service,
+            description=description,
+            environment=record_type.to_environment()
+            | network.identities_environment
+            | network.network_environment
+            | dict(environment or {}),
+            ports=network.ports,
+            memory_size=memory_size,
+            timeout=timeout,
+            options=options,
+        )
+        network.grant_read_identities(self.function)
+        network.grant_read_tls_roots(self.function)
+        self._reach(network, ledger=True)
