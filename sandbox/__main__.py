@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
 
             return demo.run(assembly=options.assembly)
         if options.command == "verify-all":
-            return verify_all.run(options.ready, by_checksum=options.checksum)
+            return verify_all.run(options.ready, records=options.records, by_checksum=options.checksum)
         return _up(options)
     except SandboxError as error:
         print(f"sandbox: {error}", file=sys.stderr)
@@ -51,6 +51,9 @@ def _parser() -> argparse.ArgumentParser:
         "verify-all",
         help="hold every record's object in a running sandbox against the ledger's hash",
         epilog="Exit code: 0 nothing is wrong, 1 something is tampered, missing or unreadable, 2 it could not be done.",
+    )
+    verify.add_argument(
+        "--records", metavar="NAME", help="only this record type of several, such as donors (default: all, in turn)"
     )
     verify.add_argument("--checksum", action="store_true", help="compare the SHA-256 that S3 keeps; read no bytes")
     for command, what in ((up, "also written here while it serves"), (verify, "of the sandbox")):
@@ -89,15 +92,21 @@ def _up(options: argparse.Namespace) -> int:
 
 
 def ready_line(sandbox: Sandbox) -> dict[str, Any]:
-    """What programs need to use a sandbox. `functions` maps the folder of a handler to the function's name."""
-    functions = sandbox.assembly.functions.values()
+    """What programs need to use a sandbox. `functions` maps the folder of a handler to the function's name, of the
+    first record type; of several, `recordTypes` maps each one's path to such an object."""
+    assembly = sandbox.assembly
+
+    def names(records: str | None) -> dict[str, str]:
+        return {folder: function.name for folder, function in assembly.functions_of(records).items()}
+
+    several = len(assembly.record_types) > 1
     return {
         "ready": True,
         "api": sandbox.api_url,
         "aws": sandbox.aws_endpoint,
         "bucket": sandbox.bucket,
-        "functions": {each.handler.partition(".")[0]: each.name for each in functions},
-    }
+        "functions": names(None),
+    } | ({"recordTypes": {path: names(path) for path in assembly.record_types}} if several else {})
 
 
 @contextmanager
@@ -145,6 +154,7 @@ def _introduce(sandbox: Sandbox, options: argparse.Namespace) -> None:
         f"  API      {sandbox.api_url}   {', '.join(routes)}",
         f"  AWS      {sandbox.aws_endpoint}   S3 (bucket {sandbox.bucket}), Secrets Manager, Lambda's Invoke",
         f"  Ledger   {ledger}",
+        *_added_functions(sandbox),
         f"  Logs     {sandbox.logs}",
         "Not emulated:",
         *(f"  {name}: {meaning}." for name, meaning in limits.not_emulated(sandbox.assembly)),
@@ -152,6 +162,14 @@ def _introduce(sandbox: Sandbox, options: argparse.Namespace) -> None:
         "",
     ]
     print("\n".join(lines), file=sys.stderr, flush=True)
+
+
+def _added_functions(sandbox: Sandbox) -> list[str]:
+    added = ", ".join(sandbox.added_chaincode_functions)
+    return [
+        f"           emulated chaincode functions: {added}, which behave like the workshop's createDonor, queryDonor "
+        "and queryAllDonors"
+    ] * bool(added)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from typing import Any
 
 from .errors import SandboxError
 from .intrinsics import Resolver
+from .record_type import RecordType
 
 ROOT = Path(__file__).resolve().parent.parent
 """The repository: `app.py`, `cdk.json` and the folders that the assembly is made from."""
@@ -37,6 +38,17 @@ class Function:
     environment: Mapping[str, str]
     timeout: float
     memory: int
+
+    @property
+    def folder(self) -> str:
+        """The folder of its handler, which says what it does: `upload_object`, `verify_all` and so on."""
+        return self.handler.partition(".")[0]
+
+    @property
+    def record_type(self) -> RecordType | None:
+        """None for a function that serves any."""
+        text = self.environment.get("RECORD_TYPE")
+        return RecordType.from_json(text) if text else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +124,22 @@ class Assembly:
     buckets: tuple[Bucket, ...]
     rest_api: RestApi
     resource_types: frozenset[str]
+
+    @property
+    def record_types(self) -> dict[str, RecordType]:
+        """By path, in the template's order."""
+        found = [function.record_type for function in self.functions.values()]
+        return {each.path: each for each in found if each}
+
+    def functions_of(self, records: str | None = None) -> dict[str, Function]:
+        """By their folders, the functions that serve the record type with the path `records`, by default the first:
+        its own, and those that serve any."""
+        records = records or next(iter(self.record_types), None)
+        return {
+            function.folder: function
+            for function in self.functions.values()
+            if function.record_type is None or function.record_type.path == records
+        }
 
 
 def synthesize(*, root: Path = ROOT, cache: Path = CACHE) -> Path:

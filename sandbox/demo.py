@@ -22,12 +22,14 @@ from rich.table import Table
 from rich.text import Text
 
 from . import verify_all
+from .errors import SandboxError
 from .runtime import Sandbox
 
 if TYPE_CHECKING:
     from .fabric import FabricEmulation
 
 PICTURE = Path(__file__).with_name("demo.png")
+_RECORDS = "donors"
 _SVG_WITH_SCRIPT = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
 
 
@@ -36,7 +38,8 @@ class NotHeld(Exception):
 
 
 def run(*, assembly: Path | None = None) -> int:
-    """Tell the story on standard output. Returns 0 where every step held, else 1."""
+    """Tell the story on standard output. Returns 0 where every step held, else 1. Raises SandboxError where the stack
+    has no donors."""
     console = Console(highlight=False)
     # The panel says it.
     logging.getLogger("sandbox.fabric").setLevel(logging.ERROR)
@@ -55,6 +58,8 @@ def run(*, assembly: Path | None = None) -> int:
     with ExitStack() as stack:
         with console.status("Starting the API, the functions, S3 and the ledger ..."):
             sandbox = stack.enter_context(Sandbox(assembly=assembly))
+        if _RECORDS not in sandbox.assembly.record_types:
+            raise SandboxError(f"the demo tells of {_RECORDS}, and this stack has none: serve it with `up`")
         started = time.monotonic() - began
         console.print(f"Started in {started:.1f} s: API {sandbox.api_url}, S3 {sandbox.aws_endpoint}\n")
         story = _Story(console, sandbox)
@@ -75,9 +80,8 @@ class _Story:
         self._console, self._sandbox = console, sandbox
         self._ledger = cast("FabricEmulation", sandbox.ledger)
         self._s3 = sandbox.client("s3")
-        functions = sandbox.assembly.functions.values()
-        self._chaincode_function = next(each for each in functions if each.handler.startswith("invoke_chaincode."))
-        self._verify_all_function = next(each for each in functions if each.handler.startswith("verify_all."))
+        functions = sandbox.assembly.functions_of(_RECORDS)
+        self._chaincode_function, self._verify_all_function = functions["invoke_chaincode"], functions["verify_all"]
         self._created: dict[str, str] = {}
         self.steps: list[tuple[str, Callable[[], None]]] = [
             ("Create a donor with a picture", self._create),

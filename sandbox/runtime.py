@@ -32,12 +32,14 @@ class Sandbox:
 
     `port` is the API's (0: a free one). `assembly` is a `cdk.out` folder; without one the repository's app is
     synthesized. `ledger` is a network read from a connection profile or an emulation of the caller's; without one an
-    emulation is started, with the channel, MSP id and chaincode that the template names. `max_environments` bounds the
-    processes of each function; `runtime` is as LambdaRunner's; `adapt` may change the assembly before it runs, such as
-    shorten a time-out for a test. Raises SandboxError where something cannot run.
+    emulation is started, with the channel, MSP id and chaincode that the template names, and with the chaincode
+    functions of its record types. `max_environments` bounds the processes of each function; `runtime` is as
+    LambdaRunner's; `adapt` may change the assembly before it runs, such as shorten a time-out for a test. Raises
+    SandboxError where something cannot run.
 
     Attributes: `api_url`, `aws_endpoint`, `bucket`, `assembly`, `ledger` (the emulation or the network),
-    `lambda_runner`, `workflow`, `faults`, `logs` (the folder with one log per function).
+    `lambda_runner`, `workflow`, `faults`, `logs` (the folder with one log per function), `added_chaincode_functions`
+    (of the emulation, which the workshop's chaincode has not).
     """
 
     api_url: str
@@ -58,6 +60,7 @@ class Sandbox:
         adapt: Callable[[Assembly], Assembly] = lambda assembly: assembly,
     ) -> None:
         self.faults = Faults()
+        self.added_chaincode_functions: tuple[str, ...] = ()
         self._port, self._folder, self._given_ledger = port, assembly, ledger
         self._max_environments, self._runtime, self._adapt = max_environments, runtime, adapt
         self._closing: list[Any] = []
@@ -119,17 +122,19 @@ class Sandbox:
             },
         )
 
-    def _network(self, make_emulation: Any, ngo: Any) -> Network:
+    def _network(self, make_emulation: Any, make_chaincode: Any) -> Network:
         if isinstance(self._given_ledger, Network):
             self.ledger = self._given_ledger
             return self._given_ledger
-        settings = json.loads(self._setting("FABRIC_NETWORK"))
+        settings = json.loads(self._settings("FABRIC_NETWORK")[0])
         emulation = self._given_ledger
         if emulation is None:
+            chaincode = make_chaincode(self.assembly.record_types.values())
+            self.added_chaincode_functions = chaincode.added
             emulation = make_emulation(
                 channel=settings["channel"],
-                msp_id=json.loads(self._setting("FABRIC_IDENTITIES"))["mspId"],
-                chaincodes={settings["chaincode"]: ngo()},
+                msp_id=json.loads(self._settings("FABRIC_IDENTITIES")[0])["mspId"],
+                chaincodes={settings["chaincode"]: chaincode},
                 endorsements_required=settings.get("endorsements", 1),
                 peers=max(1, settings.get("endorsements", 1)),
             )
@@ -148,23 +153,28 @@ class Sandbox:
             ),
         )
 
-    def _setting(self, name: str) -> str:
-        for function in self.assembly.functions.values():
-            if name in function.environment:
-                return function.environment[name]
-        raise SandboxError(f"no function of the assembly has {name} in its environment")
+    def _settings(self, name: str) -> list[str]:
+        """The values that the functions have for an environment variable, each once, in the template's order."""
+        environments = [function.environment for function in self.assembly.functions.values()]
+        values = dict.fromkeys(each[name] for each in environments if name in each)
+        if not values:
+            raise SandboxError(f"no function of the assembly has {name} in its environment")
+        return list(values)
 
     def _create_resources(self, network: Network) -> None:
-        self.bucket = self._setting("S3_BUCKET")
-        buckets = list(self.assembly.buckets)
-        if self.bucket not in [bucket.name for bucket in buckets]:
-            buckets.append(Bucket(name=self.bucket, versioned=True))
-        for bucket in buckets:
+        self.bucket, *others = self._settings("S3_BUCKET")
+        buckets = {bucket.name: bucket for bucket in self.assembly.buckets}
+        for name in (self.bucket, *others):
+            buckets.setdefault(name, Bucket(name=name, versioned=True))
+        for bucket in buckets.values():
             self._aws.create_bucket(bucket)
-        secrets = self._aws.client("secretsmanager")
-        for user in json.loads(self._setting("FABRIC_IDENTITIES"))["users"].values():
-            secrets.create_secret(Name=_secret_name(user["certificate"]), SecretString=network.identity.certificate)
-            secrets.create_secret(Name=_secret_name(user["privateKey"]), SecretString=network.identity.private_key)
+        secrets: dict[str, str] = {}
+        for text in self._settings("FABRIC_IDENTITIES"):
+            for user in json.loads(text)["users"].values():
+                secrets[_secret_name(user["certificate"])] = network.identity.certificate
+                secrets[_secret_name(user["privateKey"])] = network.identity.private_key
+        for name, value in secrets.items():
+            self._aws.client("secretsmanager").create_secret(Name=name, SecretString=value)
 
     def _start_functions(self, network: Network) -> None:
         self.lambda_runner = LambdaRunner(

@@ -45,22 +45,32 @@ class Report:
     seconds: float = 0.0
 
 
-def run(ready: Path, *, by_checksum: bool) -> int:
+def run(ready: Path, *, records: str | None = None, by_checksum: bool = False) -> int:
     """Verify all in the sandbox whose ready line is in `ready`: progress and tables go to standard error, the report as
-    JSON to standard output. `by_checksum` compares the SHA-256 that S3 keeps instead of reading the bytes.
+    JSON to standard output. Of several record types each has a report, a line of JSON that names it in `records`; the
+    argument `records` chooses one. `by_checksum` compares the SHA-256 that S3 keeps instead of reading the bytes.
 
     Returns 0 where nothing is wrong, else 1. Raises SandboxError where no sandbox is reached or a batch fails.
     """
-    client, function = _connect(ready)
+    client, functions = _connect(ready)
+    if records is not None:
+        if records not in functions:
+            known = ", ".join(filter(None, functions)) or "one record type only: leave --records out"
+            raise SandboxError(f"--records {records}: the sandbox has {known}")
+        functions = {records: functions[records]}
     console = Console(stderr=True, highlight=False)
-    columns = (TextColumn("Verifying"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task("", total=None)
-        for report in walk(client, function, by_checksum=by_checksum):
-            progress.update(task, total=report.total, completed=report.examined)
-    console.print(tables(report))
-    print(json.dumps(asdict(report)))
-    return 1 if report.findings else 0
+    wrong = False
+    for name, function in functions.items():
+        title = f"Verifying {name}" if name else "Verifying"
+        columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=console) as progress:
+            task = progress.add_task("", total=None)
+            for report in walk(client, function, by_checksum=by_checksum):
+                progress.update(task, total=report.total, completed=report.examined)
+        console.print(tables(report))
+        print(json.dumps(({"records": name} if name else {}) | asdict(report)), flush=True)
+        wrong = wrong or bool(report.findings)
+    return 1 if wrong else 0
 
 
 def walk(client: Any, function: str, *, by_checksum: bool = False) -> Iterator[Report]:
@@ -102,11 +112,13 @@ def tables(report: Report) -> RenderableType:
     return Group(counts, Text(), findings, Text(summary, style="red"))
 
 
-def _connect(ready: Path) -> tuple[Any, str]:
-    """A client of Lambda in the sandbox that wrote `ready`, and the name of its verify-all function."""
+def _connect(ready: Path) -> tuple[Any, dict[str | None, str]]:
+    """A client of Lambda in the sandbox that wrote `ready`, and the name of its verify-all function: of several record
+    types by each one's path, of one by None."""
     try:
         line = json.loads(ready.read_text("utf-8"))
-        endpoint, function = line["aws"], line["functions"]["verify_all"]
+        record_types = line.get("recordTypes") or {None: line["functions"]}
+        endpoint, functions = line["aws"], {path: each["verify_all"] for path, each in record_types.items()}
     except FileNotFoundError:
         raise _not_running(ready) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -119,7 +131,7 @@ def _connect(ready: Path) -> tuple[Any, str]:
         aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
         config=Config(retries={"total_max_attempts": 1}, read_timeout=_LONGEST, inject_host_prefix=False),
     )
-    return client, function
+    return client, functions
 
 
 def _invoke(client: Any, function: str, event: dict[str, Any]) -> dict[str, Any]:

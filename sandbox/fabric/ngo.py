@@ -9,19 +9,24 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
 from sandbox.fabric.chaincode import ChaincodeError, NoAnswer, Stub
+from sandbox.record_type import RecordType
 
 Function = Callable[[Stub, str], bytes]
 
 
 class Ngo:
-    """`invoke` takes one JSON argument a function, as the workshop's clients send it."""
+    """`invoke` takes one JSON argument a function, as the workshop's clients send it.
 
-    def __init__(self) -> None:
+    For each of `record_types` it offers, too, what the workshop's has not: functions in the manner of createDonor,
+    queryDonor and queryAllDonors. `added` are their names.
+    """
+
+    def __init__(self, record_types: Iterable[RecordType] = ()) -> None:
         self._functions: dict[str, Function] = {
             "Init": lambda stub, argument: b"",
             "initLedger": lambda stub, argument: b"",
@@ -40,7 +45,14 @@ class Ngo:
             "queryRatingsForNGO": _query_all("rating", "ngoRegistrationNumber"),
             "queryDonorRatingsForNGO": _query("rating", "ngoRegistrationNumber", "donorUserName"),
         }
-        self.queries = frozenset(name for name in self._functions if name.startswith("query"))
+        queries = {name for name in self._functions if name.startswith("query")}
+        self.added: tuple[str, ...] = ()
+        for record_type in record_types:
+            functions = _functions_of(record_type)
+            queries |= {record_type.read_function, record_type.list_function}
+            self.added += tuple(name for name in functions if name not in self._functions)
+            self._functions = functions | self._functions
+        self.queries = frozenset(queries)
 
     def invoke(self, stub: Stub, function: str, args: Sequence[bytes]) -> bytes:
         """Raises ChaincodeError with the workshop's text, NoAnswer for a function that does not exist."""
@@ -50,6 +62,17 @@ class Ngo:
             raise NoAnswer(f"No chaincode function with name: {function} found") from None
         # JSON.parse is handed the array of arguments there, which JavaScript joins with commas.
         return implementation(stub, ",".join(arg.decode("utf-8", "replace") for arg in args))
+
+
+def _functions_of(record_type: RecordType) -> dict[str, Function]:
+    name = record_type.name[:1].upper() + record_type.name[1:]
+    # No type's keys may begin as another's do, nor as the workshop's, which begin with a small letter.
+    prefix, identifier = f"{name}:", record_type.identifying_field
+    return {
+        record_type.create_function: _create(record_type.create_function, name, identifier, name.lower(), prefix),
+        record_type.read_function: _query(prefix, identifier),
+        record_type.list_function: _query_all(prefix),
+    }
 
 
 def _parse(text: str, reading: str) -> Any:
@@ -168,11 +191,13 @@ def _state(stub: Stub, *parts: str) -> tuple[str, bytes | None]:
     return key, stub.get_state(key)
 
 
-def _create(function: str, doc_type: str, identifier: str, noun: str) -> Function:
+def _create(function: str, doc_type: str, identifier: str, noun: str, prefix: str | None = None) -> Function:
+    """Keys begin with `prefix`, by default with the `doc_type`, as in the workshop."""
+
     def create(stub: Stub, text: str) -> bytes:
         value = _parse(text, identifier)
         record = _record(value, doc_type)
-        key, found = _state(stub, doc_type, _get(value, identifier))
+        key, found = _state(stub, prefix or doc_type, _get(value, identifier))
         if found:
             raise ChaincodeError(f"##### {function} - This {noun} already exists: {_get(value, identifier)}")
         stub.put_state(key, _bytes(record))
@@ -181,10 +206,10 @@ def _create(function: str, doc_type: str, identifier: str, noun: str) -> Functio
     return create
 
 
-def _query(doc_type: str, *identifiers: str) -> Function:
+def _query(prefix: str, *identifiers: str) -> Function:
     def query(stub: Stub, text: str) -> bytes:
         value = _parse(text, identifiers[0])
-        key, found = _state(stub, doc_type, *(_get(value, identifier) for identifier in identifiers))
+        key, found = _state(stub, prefix, *(_get(value, identifier) for identifier in identifiers))
         if not found:
             raise ChaincodeError(f"##### queryByKey key: {key} does not exist")
         return found
@@ -192,11 +217,11 @@ def _query(doc_type: str, *identifiers: str) -> Function:
     return query
 
 
-def _query_all(doc_type: str, identifier: str | None = None) -> Function:
+def _query_all(prefix: str, identifier: str | None = None) -> Function:
     def query(stub: Stub, text: str) -> bytes:
         wanted = _get(_parse(text, identifier), identifier) if identifier else None
         found = []
-        for key, value in stub.get_state_by_range(doc_type + "0", doc_type + "z"):
+        for key, value in stub.get_state_by_range(prefix + "0", prefix + "z"):
             record = json.loads(value, parse_int=float)
             if identifier is None or _get(record, identifier) == wanted:
                 found.append({"Key": key, "Record": record})

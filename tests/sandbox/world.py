@@ -29,15 +29,16 @@ def png(width: int = 8, height: int = 8) -> bytes:
 
 
 class World:
-    """Sends requests and reads what is in the bucket and on the ledger."""
+    """Sends requests about donors, and reads what is in the bucket and on the ledger."""
+
+    records = "donors"
+    key_prefix = "ngo-donor-images/"
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
-        calls = {each.handler: f"lambda:{each.name}" for each in sandbox.assembly.functions.values()}
-        self.upload = calls["upload_object.handler.handler"]
-        self.chaincode = calls["invoke_chaincode.handler.handler"]
-        self.query = calls["query_ledger.handler.handler"]
-        self.verify = calls["verify_object.handler.handler"]
+        calls = {folder: f"lambda:{each.name}" for folder, each in sandbox.assembly.functions_of(self.records).items()}
+        self.upload, self.chaincode = calls["upload_object"], calls["invoke_chaincode"]
+        self.query, self.verify = calls["query_ledger"], calls["verify_object"]
         self.name = f"donor-{uuid4().hex[:8]}"
         self.picture = png()
 
@@ -53,14 +54,14 @@ class World:
 
     def send(self, body: Any, *, key: str | None = None) -> Answer:
         headers = {"Content-Type": "application/json"} | ({"Idempotency-Key": key} if key else {})
-        return self._request("POST", "/donors", body if isinstance(body, str) else json.dumps(body), headers)
+        return self._request("POST", f"/{self.records}", body if isinstance(body, str) else json.dumps(body), headers)
 
     def get(self, target: str) -> Answer:
         """`target` is path and query, sent as they are."""
         return self._request("GET", target)
 
     def read(self, name: str | None = None, query: str = "") -> Answer:
-        return self.get(f"/donors/{urllib.parse.quote(name or self.name, safe='')}{query}")
+        return self.get(f"/{self.records}/{urllib.parse.quote(name or self.name, safe='')}{query}")
 
     def _request(
         self, method: str, target: str, body: str | None = None, headers: dict[str, str] | None = None
@@ -107,7 +108,7 @@ class World:
 
     def versions(self, name: str | None = None) -> list[tuple[str, str]]:
         found = self.sandbox.client("s3").list_object_versions(
-            Bucket=self.sandbox.bucket, Prefix=f"ngo-donor-images/{name or self.name}/"
+            Bucket=self.sandbox.bucket, Prefix=f"{self.key_prefix}{name or self.name}/"
         )
         assert "DeleteMarkers" not in found
         return [(each["Key"], each["VersionId"]) for each in found.get("Versions", [])]
