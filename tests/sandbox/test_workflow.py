@@ -426,6 +426,21 @@ def test_executions_at_once_do_not_mix(assembly: Assembly, aws: Aws, faults: Fau
     assert answers == {name: name for name in names}
 
 
+def test_a_task_may_take_any_part_of_the_executions_input(assembly: Assembly, aws: Aws, faults: Faults) -> None:
+    def tell(definition: Any) -> None:
+        arguments = definition["States"]["S3Upload"]["Parameters"]
+        arguments["Payload"] = {"name.$": "$$.Execution.Input.submission.names[1]", "all.$": "$$.Execution.Input"}
+        # By then the state is another.
+        definition["States"]["InvokeCreateDonorChaincode"]["Parameters"]["Payload"] = arguments["Payload"]
+
+    run, submission = Run(with_definition(assembly, tell), aws, faults), {"names": ["", 'O\'Łukasz "😀"']}
+    assert run(chaincode=[COMMITTED], submission=submission)["status"] == "SUCCEEDED"
+    (event,) = run.events["upload"]
+    assert event["name"] == submission["names"][1]
+    assert (event["all"]["submission"], event["all"]["chaincodeFunctionArgs"]["image"]) == (submission, "aGk=")
+    assert run.events["chaincode"] == [event]
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [
