@@ -1,68 +1,263 @@
 """The record type: all that is particular to donors, or to whatever else a deployment records."""
 
+import dataclasses
 import json
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 INPUT_LIMIT = 262_144
 """Bytes of input that Step Functions takes (`StartSyncExecution`, and the state between two steps)."""
 
+CONTENT_TYPES = (
+    "image/png",
+    "image/jpeg",
+    "image/webp",
+    "image/svg+xml",
+    "application/pdf",
+    "application/octet-stream",
+)
+"""The media types that the functions know. The last stands for any bytes that no other allowed type claims."""
+
 _SUBMISSION_RESERVE = 5_120
 """Bytes of that input kept for all but the arguments: an `Idempotency-Key` of 256 characters (6 bytes each as JSON),
 three names of 64 characters (12 bytes each), the request id and the fields' names."""
 
+_RESERVED_FIELDS = frozenset(
+    {"requestId", "idempotencyKey", "fabricUsername", "functionType", "chaincodeFunction", "caller", "transactionId"}
+)
+"""What travels beside the fields, in the request or in the answer."""
+
+_FIXED_ERRORS = frozenset(
+    {
+        "InvalidRequest",
+        "IdempotencyKeyReused",
+        "Forbidden",
+        "ChaincodeRejected",
+        "TooManyRequests",
+        "EndorsementFailed",
+        "TransactionInvalid",
+        "LedgerUnavailable",
+        "StorageUnavailable",
+        "RecordUnreadable",
+        "OutcomeUnknown",
+        "InternalError",
+    }
+)
+"""Error names that mean the same for every record type."""
+
+_FIELD_NAME = r"[A-Za-z][A-Za-z0-9_]{0,63}"
+_SAID_OF_FIELD_NAMES = "must be a letter and up to 63 letters, digits or '_', such as 'invoiceNumber'"
+
+_EXOTIC = r"\x00-\x1f\x7f-\x9f\ud800-\udfff\U00010000-\U0010ffff"
+_LITERAL = rf"[^\\^$.|?*+()\[\]{{}}{_EXOTIC}]"
+_ESCAPED = r"\\[dw!-/:-@\[-^`{-~]"
+_CLASS = rf"\[(?:(?!--)[^\\^\[\]&~|{_EXOTIC}]|{_ESCAPED})+\]"
+_PATTERN = re.compile(
+    rf"(?:{_LITERAL}|{_ESCAPED}|{_CLASS}"
+    r"|\((?:\?:|(?![?*+{]))|\)|\||(?:[?*+]|\{\d+(?:,\d*)?\})(?![?*+{]))+"
+)
+"""The regular expressions that mean the same to API Gateway (ECMA 262, without flags) and to Python."""
+
+
+def camel_case(name: str) -> str:
+    """The name that a prop has as JSON: `key_prefix` as `keyPrefix`."""
+    first, *rest = name.split("_")
+    return first + "".join(part.capitalize() for part in rest)
+
 
 @dataclass(frozen=True, kw_only=True)
 class LedgerField:
-    """A text field of the request that goes to the ledger; `max_length` counts characters."""
+    """A text field of the request that goes to the ledger. Raises ValueError that names the prop.
+
+    * `name` (str): the field's name in the request, in the chaincode's argument and in answers: a letter, then up to 63
+      letters, digits and `_`.
+    * `max_length` (int): the most characters that a value may have, from 1 on.
+    * `required` (bool, True): whether a request must have it, and not empty.
+    * `pattern` (str, None): a regular expression that the whole value must match; None: any text. It is checked by API
+      Gateway and by the functions, so that only what means the same to both is allowed: characters as themselves, `\\`
+      before punctuation, `\\d` (0 to 9), `\\w` (ASCII letters, digits, `_`), classes such as `[A-Z_]` but not `[^...]`,
+      groups `(...)` and `(?:...)`, `|`, and the repetitions `?`, `*`, `+`, `{3}`, `{3,}`, `{3,5}`. An example:
+      `INV-\\d{4}-[A-Z]+`. A repetition of what is repeated already, such as `(a+)+`, can take very long: avoid it.
+    """
 
     name: str
     max_length: int
     required: bool = True
+    pattern: str | None = None
+
+    def __post_init__(self) -> None:
+        _require("name", self.name, _FIELD_NAME, _SAID_OF_FIELD_NAMES)
+        if self.max_length < 1:
+            raise ValueError(f"max_length: {self.max_length} characters hold no text; give 1 or more")
+        if self.pattern is not None:
+            _require(
+                "pattern",
+                self.pattern,
+                _PATTERN,
+                "must be made of what means the same to API Gateway and to Python, such as 'INV-[0-9]{4}': no '.', "
+                "'[^...]', '^', '$', lazy repetitions, look-around, references or names; the whole value is matched",
+            )
+            try:
+                re.compile(self.pattern, re.ASCII)
+            except re.error as error:
+                raise ValueError(f"pattern: {self.pattern!r} is no regular expression: {error}") from error
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecordType:
     """One kind of record: its fields, its data, its chaincode functions and the names that callers see.
 
-    `path` is the API's resource. `identifying_field` names one of `ledger_fields`; `data_field` is the request's field
-    with the data in base64, bare or as a data URL. `key_prefix` ends with `/`. `content_types` are the allowed media
-    types. `max_data_bytes` bounds the decoded data. The `..._error` are the public error codes.
-    Raises ValueError where the values contradict each other or the data could not pass through Step Functions.
+    What has a default may be left out. An empty text, or an empty tuple, stands for the default.
+
+    * `name` (str): what one record is called, such as `Invoice`: a capital letter, then up to 39 letters and digits.
+    * `identifying_field` (str): the one of `ledger_fields` under which a record is found. It must be required.
+    * `ledger_fields` (tuple of LedgerField): the text fields that go to the ledger.
+    * `data_field` (str): the request's field with the data in base64, bare or as a data URL, named like a ledger field.
+      On the ledger it becomes three: `documentKey`, `documentHash` and `documentSha256` for `document`.
+    * `content_types` (tuple of str): the allowed media types, of CONTENT_TYPES. Bytes decide, not what a caller says.
+    * `create_function`, `read_function`, `list_function` (str): the chaincode's functions that write one record, return
+      it, and return all; up to 64 characters.
+    * `query_functions` (tuple of str; the two that read): what a caller of the chaincode function may name to query.
+    * `path` (str; the name with a small first letter and an `s`: `invoices`): the API's resource, and the name of the
+      records in a list. Letters, digits, `-` and `_`, but not `transactions`.
+    * `key_prefix` (str; the path and `/`): what object keys begin with: parts of letters, digits, `.`, `-` and `_`,
+      each with `/` at its end, 512 characters at most.
+    * `max_data_bytes` (int; 184,320): the most bytes that the decoded data may have. Step Functions bounds it.
+    * `already_exists_error`, `not_found_error` (str; `InvoiceAlreadyExists`, `InvoiceNotFound`), `invalid_data_error`,
+      `data_too_large_error`, `object_tampered_error`, `object_missing_error` (str; `InvalidDocument`,
+      `DocumentTooLarge`, `DocumentTampered`, `DocumentMissing`, of the data field): the public error codes. They differ
+      from each other and from the codes that are the same for every record type.
+
+    Raises ValueError that names the prop where a value is wrong, the values contradict each other, or the largest
+    request could not pass through Step Functions.
     """
 
     name: str
-    path: str
+    path: str = ""
     identifying_field: str
     ledger_fields: tuple[LedgerField, ...]
     data_field: str
-    key_prefix: str
+    key_prefix: str = ""
     content_types: tuple[str, ...]
-    max_data_bytes: int
+    max_data_bytes: int = 184_320
     create_function: str
     read_function: str
     list_function: str
-    query_functions: tuple[str, ...]
-    already_exists_error: str
-    invalid_data_error: str
-    data_too_large_error: str
-    not_found_error: str
-    object_tampered_error: str
-    object_missing_error: str
+    query_functions: tuple[str, ...] = ()
+    already_exists_error: str = ""
+    invalid_data_error: str = ""
+    data_too_large_error: str = ""
+    not_found_error: str = ""
+    object_tampered_error: str = ""
+    object_missing_error: str = ""
 
     def __post_init__(self) -> None:
-        names = [field.name for field in self.ledger_fields]
-        if self.identifying_field not in names:
-            raise ValueError(f"identifying_field: {self.identifying_field!r} is not one of ledger_fields {names}")
-        if self.data_field in names:
-            raise ValueError(f"data_field: {self.data_field!r} is one of ledger_fields, too")
-        if not self.key_prefix.endswith("/"):
-            raise ValueError(f"key_prefix: {self.key_prefix!r} must end with '/', such as 'ngo-donor-images/'")
+        _require("name", self.name, r"[A-Z][A-Za-z0-9]{0,39}", "must be letters and digits, such as 'Invoice'")
+        _require("data_field", self.data_field, _FIELD_NAME, _SAID_OF_FIELD_NAMES)
+        for prop, value in self._derived().items():
+            if not getattr(self, prop):
+                object.__setattr__(self, prop, value)
+        self._require_usable_names()
+        self._require_fields()
+        self._require_error_codes()
+        self._require_content_types()
+        if self.max_data_bytes < 1:
+            raise ValueError(f"max_data_bytes: {self.max_data_bytes} bytes hold no data; give 1 or more")
         if (longest := self._longest_arguments()) > self.max_arguments_length:
             raise ValueError(
                 f"max_data_bytes: {self.max_data_bytes} bytes in base64 and the longest fields make {longest} "
                 f"characters of JSON, and only {self.max_arguments_length} pass through Step Functions"
             )
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> "RecordType":
+        """The record type that `values` describe: the props in camelCase, as in a settings file, `ledgerFields` as
+        objects. Raises ValueError that names the key which is unknown, missing or wrong."""
+        record_type: RecordType = _read(cls, values, "")
+        return record_type
+
+    def _derived(self) -> dict[str, Any]:
+        path = self.path or f"{self.name[0].lower()}{self.name[1:]}s"
+        data = f"{self.data_field[0].upper()}{self.data_field[1:]}"
+        return {
+            "path": path,
+            "key_prefix": f"{path}/",
+            "query_functions": tuple(dict.fromkeys((self.read_function, self.list_function))),
+            "already_exists_error": f"{self.name}AlreadyExists",
+            "invalid_data_error": f"Invalid{data}",
+            "data_too_large_error": f"{data}TooLarge",
+            "not_found_error": f"{self.name}NotFound",
+            "object_tampered_error": f"{data}Tampered",
+            "object_missing_error": f"{data}Missing",
+        }
+
+    def _require_usable_names(self) -> None:
+        _require(
+            "path",
+            self.path,
+            r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}",
+            "must be one segment of a URL's path, of letters, digits, '-' and '_', such as 'invoices'",
+        )
+        if self.path in ("transactions", "nextToken"):
+            raise ValueError(f"path: {self.path!r} is the API's own; choose another, such as 'invoices'")
+        _require(
+            "key_prefix",
+            self.key_prefix,
+            r"(?=.{1,512}\Z)(?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)+",
+            "must be parts of letters, digits, '.', '-' and '_' that each end with '/', such as 'ngo-donor-images/'",
+        )
+        functions = {prop: (getattr(self, prop),) for prop in ("create_function", "read_function", "list_function")}
+        for prop, names in (functions | {"query_functions": self.query_functions}).items():
+            for name in names:
+                _require(
+                    prop,
+                    name,
+                    r"[A-Za-z_][A-Za-z0-9_.:-]{0,63}",
+                    "must be a chaincode function's name of at most 64 letters, digits, '_', '.', ':' and '-', such "
+                    "as 'createInvoice'",
+                )
+
+    def _require_fields(self) -> None:
+        names = [field.name for field in self.ledger_fields]
+        if repeated := _repeated(names):
+            raise ValueError(f"ledger_fields: {repeated!r} stands there twice; give each field a name of its own")
+        identifying = [field for field in self.ledger_fields if field.name == self.identifying_field]
+        if not identifying:
+            raise ValueError(f"identifying_field: {self.identifying_field!r} is not one of ledger_fields {names}")
+        if not identifying[0].required:
+            raise ValueError(f"identifying_field: {self.identifying_field!r} must be required")
+        if self.data_field in names:
+            raise ValueError(f"data_field: {self.data_field!r} is one of ledger_fields, too")
+        if taken := sorted({*names} & _RESERVED_FIELDS):
+            raise ValueError(f"ledger_fields: {taken[0]!r} has a meaning of its own; choose another name")
+        if taken := sorted({*names} & {*self.object_fields}):
+            raise ValueError(f"ledger_fields: {taken[0]!r} is made of data_field {self.data_field!r}; choose another")
+        if taken := sorted({self.data_field, *self.object_fields} & _RESERVED_FIELDS):
+            raise ValueError(f"data_field: {self.data_field!r} makes {taken[0]!r}, which has a meaning of its own")
+
+    def _require_error_codes(self) -> None:
+        codes = {
+            field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name.endswith("_error")
+        }
+        for prop, code in codes.items():
+            _require(
+                prop, code, r"[A-Z][A-Za-z0-9_]{0,127}", "must be letters, digits and '_', such as 'InvoiceNotFound'"
+            )
+            if code in _FIXED_ERRORS:
+                raise ValueError(f"{prop}: {code!r} means the same for every record type; choose another")
+            if twins := [other for other in codes if other != prop and codes[other] == code]:
+                raise ValueError(f"{prop}: {code!r} is the {twins[0]}, too; give each a code of its own")
+
+    def _require_content_types(self) -> None:
+        if not self.content_types:
+            raise ValueError(f"content_types: give one at least of {', '.join(CONTENT_TYPES)}")
+        if repeated := _repeated(self.content_types):
+            raise ValueError(f"content_types: {repeated!r} stands there twice")
+        for content_type in self.content_types:
+            if content_type not in CONTENT_TYPES:
+                raise ValueError(f"content_types: {content_type!r} is not known; known are {', '.join(CONTENT_TYPES)}")
 
     @property
     def max_arguments_length(self) -> int:
@@ -97,28 +292,13 @@ class RecordType:
 
     def to_environment(self) -> dict[str, str]:
         """The environment of every function: `RECORD_TYPE`."""
-        record_type: dict[str, Any] = {
-            "name": self.name,
-            "path": self.path,
-            "identifyingField": self.identifying_field,
-            "ledgerFields": [
-                {"name": field.name, "required": field.required, "maxLength": field.max_length}
-                for field in self.ledger_fields
-            ],
-            "dataField": self.data_field,
-            "keyPrefix": self.key_prefix,
-            "contentTypes": self.content_types,
-            "maxDataBytes": self.max_data_bytes,
-            "createFunction": self.create_function,
-            "readFunction": self.read_function,
-            "listFunction": self.list_function,
-            "alreadyExistsError": self.already_exists_error,
-            "invalidDataError": self.invalid_data_error,
-            "dataTooLargeError": self.data_too_large_error,
-            "notFoundError": self.not_found_error,
-            "objectTamperedError": self.object_tampered_error,
-            "objectMissingError": self.object_missing_error,
-        }
+        record_type: dict[str, Any] = {camel_case(f.name): getattr(self, f.name) for f in dataclasses.fields(self)}
+        del record_type["queryFunctions"]
+        record_type["ledgerFields"] = [
+            {"name": field.name, "required": field.required, "maxLength": field.max_length}
+            | ({"pattern": field.pattern} if field.pattern else {})
+            for field in self.ledger_fields
+        ]
         return {"RECORD_TYPE": json.dumps(record_type)}
 
     def callable_environment(self) -> dict[str, str]:
@@ -130,7 +310,9 @@ class RecordType:
         """The request body's JSON schema (draft 4). The data has no `maxLength`: a refusal would quote it whole."""
         text = {"type": "string"}
         fields = {
-            field.name: text | {"minLength": int(field.required), "maxLength": field.max_length}
+            field.name: text
+            | {"minLength": int(field.required), "maxLength": field.max_length}
+            | ({"pattern": f"^(?:{field.pattern})$"} if field.pattern else {})
             for field in self.ledger_fields
         }
         name = text | {"maxLength": 64}
@@ -153,9 +335,74 @@ class RecordType:
         }
 
 
+def refuse_clashes(record_types: Sequence[RecordType]) -> None:
+    """Raises ValueError that names what two of `record_types`, in one API and one store, have in common: the name, the
+    path, or the keys of their objects."""
+    for index, one in enumerate(record_types):
+        for other in record_types[:index]:
+            for prop in ("name", "path"):
+                if getattr(one, prop) == getattr(other, prop):
+                    raise ValueError(f"{prop}: two record types have {getattr(one, prop)!r}; give each its own")
+            shorter, longer = sorted((one.key_prefix, other.key_prefix), key=len)
+            if longer.startswith(shorter):
+                raise ValueError(
+                    f"key_prefix: {longer!r} of one record type is within {shorter!r} of another; give each its own"
+                )
+
+
+def _require(prop: str, value: str, pattern: str | re.Pattern[str], rule: str) -> None:
+    if not re.fullmatch(pattern, value):
+        raise ValueError(f"{prop}: {value!r} {rule}")
+
+
+def _repeated(values: Sequence[str]) -> str | None:
+    return next((value for index, value in enumerate(values) if value in values[:index]), None)
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(part, str) for part in value)
+
+
+_KINDS: dict[Any, tuple[str, Callable[[object], bool]]] = {
+    str: ("a text", lambda value: isinstance(value, str)),
+    str | None: ("a text", lambda value: isinstance(value, str)),
+    bool: ("true or false", lambda value: isinstance(value, bool)),
+    int: ("a whole number", lambda value: type(value) is int),
+    tuple[str, ...]: ("a list of texts", _is_texts),
+    tuple[LedgerField, ...]: ("a list of objects", lambda value: isinstance(value, list | tuple)),
+}
+
+
+def _read(kind: type[Any], values: object, within: str) -> Any:
+    """A `kind` of `values` by the names of its props in camelCase; `within` is where they stand."""
+    known = {camel_case(field.name): field for field in dataclasses.fields(kind)}
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{within.rstrip('.') or kind.__name__}: must be an object with {', '.join(known)}")
+    for name in values:
+        if name not in known:
+            raise ValueError(f"{within}{name}: there is no such key; known are {', '.join(known)}")
+    read = {}
+    for name, field in known.items():
+        if name not in values:
+            if field.default is dataclasses.MISSING:
+                raise ValueError(f"{within}{name}: missing")
+            continue
+        described, is_kind = _KINDS[field.type]
+        value: Any = values[name]
+        if not is_kind(value):
+            raise ValueError(f"{within}{name}: must be {described}")
+        if field.type == tuple[LedgerField, ...]:
+            value = [_read(LedgerField, part, f"{within}{name}[{index}].") for index, part in enumerate(value)]
+        read[field.name] = tuple(value) if isinstance(value, list) else value
+    try:
+        return kind(**read)
+    except ValueError as error:
+        props = "|".join(field.name for field in dataclasses.fields(kind) if "_" in field.name)
+        raise ValueError(within + re.sub(rf"\b({props})\b", lambda found: camel_case(found[0]), str(error))) from error
+
+
 DONOR = RecordType(
     name="Donor",
-    path="donors",
     identifying_field="donorUserName",
     ledger_fields=(
         LedgerField(name="donorUserName", max_length=64),
@@ -164,16 +411,8 @@ DONOR = RecordType(
     data_field="image",
     key_prefix="ngo-donor-images/",
     content_types=("image/png", "image/jpeg", "image/webp", "image/svg+xml"),
-    max_data_bytes=184_320,
     create_function="createDonor",
     read_function="queryDonor",
     list_function="queryAllDonors",
-    query_functions=("queryDonor", "queryAllDonors"),
-    already_exists_error="DonorAlreadyExists",
-    invalid_data_error="InvalidImage",
-    data_too_large_error="ImageTooLarge",
-    not_found_error="DonorNotFound",
-    object_tampered_error="ImageTampered",
-    object_missing_error="ImageMissing",
 )
 """The donor of the aws-samples non-profit-blockchain workshop."""

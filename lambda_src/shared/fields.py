@@ -1,5 +1,6 @@
 """Checks of the texts that callers send."""
 
+import re
 import unicodedata
 
 from .errors import InvalidRequest
@@ -27,6 +28,8 @@ def ledger_text(value: object, field: LedgerField) -> str:
         checked.encode()
     except UnicodeEncodeError:
         raise InvalidRequest(f"{field.name}: contains half of a surrogate pair, which is no character.") from None
+    if field.pattern is not None and not re.fullmatch(field.pattern, checked, re.ASCII):
+        raise InvalidRequest(f"{field.name}: must match the pattern {field.pattern} as a whole.")
     return checked
 
 

@@ -1,4 +1,4 @@
-"""The record type: all that is particular to donors, or to whatever else a deployment records."""
+"""The record type: all that is particular to what a deployment records."""
 
 import functools
 import json
@@ -11,11 +11,13 @@ from . import errors
 
 @dataclass(frozen=True, kw_only=True)
 class LedgerField:
-    """A text field of the request that goes to the ledger; `max_length` counts characters."""
+    """A text field of the request that goes to the ledger; `max_length` counts characters, and the whole value matches
+    the regular expression `pattern`, in which `\\d` and `\\w` mean ASCII; None: any text."""
 
     name: str
     required: bool
     max_length: int
+    pattern: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +56,12 @@ class RecordType:
             path=value["path"],
             identifying_field=value["identifyingField"],
             ledger_fields=tuple(
-                LedgerField(name=field["name"], required=field["required"], max_length=field["maxLength"])
+                LedgerField(
+                    name=field["name"],
+                    required=field["required"],
+                    max_length=field["maxLength"],
+                    pattern=field.get("pattern"),
+                )
                 for field in value["ledgerFields"]
             ),
             data_field=value["dataField"],
