@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "demo":
             from . import demo
 
-            return demo.run(assembly=options.assembly)
+            return demo.run(assembly=options.assembly, settings=options.settings)
         if options.command == "verify-all":
             return verify_all.run(options.ready, records=options.records, by_checksum=options.checksum)
         return _up(options)
@@ -66,9 +66,11 @@ def _parser() -> argparse.ArgumentParser:
         )
     demo = commands.add_parser("demo", help="create, refuse, roll back, read and verify donors, and show what happened")
     for command in (up, demo):
-        command.add_argument(
-            "--assembly", type=Path, metavar="DIR", help="a cdk.out folder (default: app.py, synthesized)"
+        source = command.add_mutually_exclusive_group()
+        source.add_argument(
+            "--settings", type=Path, metavar="FILE", help="synthesize app.py with this file (default: with cdk.json)"
         )
+        source.add_argument("--assembly", type=Path, metavar="DIR", help="a cdk.out folder in app.py's place")
     return parser
 
 
@@ -77,7 +79,9 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def _up(options: argparse.Namespace) -> int:
-    with Sandbox(port=options.port, assembly=options.assembly, ledger=_network(options)) as sandbox:
+    with Sandbox(
+        port=options.port, assembly=options.assembly, settings=options.settings, ledger=_network(options)
+    ) as sandbox:
         _introduce(sandbox, options)
         line = json.dumps(ready_line(sandbox))
         with _kept_in(options.ready, line):

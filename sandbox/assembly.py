@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from .errors import SandboxError
@@ -157,6 +158,18 @@ def synthesize(*, root: Path = ROOT, cache: Path = CACHE) -> Path:
     return folder
 
 
+@contextmanager
+def synthesized(settings: Path, *, root: Path = ROOT) -> Iterator[Path]:
+    """Run `app.py` with a settings file and give the assembly's folder, which is removed in the end: the file may name
+    others, so that only running the app tells whether something has changed.
+
+    Raises SandboxError with the app's own error.
+    """
+    with tempfile.TemporaryDirectory(prefix="sandbox-assembly-") as scratch:
+        _run_app(root, Path(scratch) / "cdk.out", {"offchainSettings": str(settings.resolve())})
+        yield Path(scratch) / "cdk.out"
+
+
 def snapshot(asset: Path, *, cache: Path = CACHE) -> Path:
     """A copy of a function's code in the cache, by content: later edits do not reach a running sandbox, and what Python
     compiles does not get into the asset."""
@@ -170,8 +183,8 @@ def snapshot(asset: Path, *, cache: Path = CACHE) -> Path:
     return folder
 
 
-def _run_app(root: Path, folder: Path) -> None:
-    context = json.loads((root / "cdk.json").read_text("utf-8")).get("context", {})
+def _run_app(root: Path, folder: Path, more_context: Mapping[str, str] = MappingProxyType({})) -> None:
+    context = json.loads((root / "cdk.json").read_text("utf-8")).get("context", {}) | dict(more_context)
     context["aws:cdk:bundling-stacks"] = []
     process = subprocess.run(
         [sys.executable, "app.py"],
@@ -189,7 +202,12 @@ def _run_app(root: Path, folder: Path) -> None:
         check=False,
     )
     if process.returncode:
-        raise SandboxError(f"app.py could not be synthesized:\n{process.stderr.strip()[-4000:]}")
+        error = process.stderr.strip()
+        *traceback, last = error.splitlines() or [f"it ended with {process.returncode}"]
+        # What names a setting or a prop is one line, or a ValueError.
+        if traceback and not last.startswith("ValueError: "):
+            raise SandboxError(f"app.py could not be synthesized:\n{error[-4000:]}")
+        raise SandboxError(f"app.py could not be synthesized: {last.removeprefix('ValueError: ')}")
 
 
 def _digest(root: Path) -> str:

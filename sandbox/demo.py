@@ -37,7 +37,7 @@ class NotHeld(Exception):
     """A step did not do what the product promises."""
 
 
-def run(*, assembly: Path | None = None) -> int:
+def run(*, assembly: Path | None = None, settings: Path | None = None) -> int:
     """Tell the story on standard output. Returns 0 where every step held, else 1. Raises SandboxError where the stack
     has no donors."""
     console = Console(highlight=False)
@@ -57,7 +57,7 @@ def run(*, assembly: Path | None = None) -> int:
     began = time.monotonic()
     with ExitStack() as stack:
         with console.status("Starting the API, the functions, S3 and the ledger ..."):
-            sandbox = stack.enter_context(Sandbox(assembly=assembly))
+            sandbox = stack.enter_context(Sandbox(assembly=assembly, settings=settings))
         if _RECORDS not in sandbox.assembly.record_types:
             raise SandboxError(f"the demo tells of {_RECORDS}, and this stack has none: serve it with `up`")
         started = time.monotonic() - began

@@ -7,6 +7,7 @@ import signal
 import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -31,11 +32,11 @@ class Sandbox:
     """Runs one assembly on 127.0.0.1, from `with` to its end.
 
     `port` is the API's (0: a free one). `assembly` is a `cdk.out` folder; without one the repository's app is
-    synthesized. `ledger` is a network read from a connection profile or an emulation of the caller's; without one an
-    emulation is started, with the channel, MSP id and chaincode that the template names, and with the chaincode
-    functions of its record types. `max_environments` bounds the processes of each function; `runtime` is as
-    LambdaRunner's; `adapt` may change the assembly before it runs, such as shorten a time-out for a test. Raises
-    SandboxError where something cannot run.
+    synthesized, with the settings of `cdk.json` or of the file `settings`. `ledger` is a network read from a connection
+    profile or an emulation of the caller's; without one an emulation is started, with the channel, MSP id and chaincode
+    that the template names, and with the chaincode functions of its record types. `max_environments` bounds the
+    processes of each function; `runtime` is as LambdaRunner's; `adapt` may change the assembly before it runs, such as
+    shorten a time-out for a test. Raises SandboxError where something cannot run.
 
     Attributes: `api_url`, `aws_endpoint`, `bucket`, `assembly`, `ledger` (the emulation or the network),
     `lambda_runner`, `workflow`, `faults`, `logs` (the folder with one log per function), `added_chaincode_functions`
@@ -54,6 +55,7 @@ class Sandbox:
         *,
         port: int = 0,
         assembly: Path | None = None,
+        settings: Path | None = None,
         ledger: "FabricEmulation | Network | None" = None,
         max_environments: int = 4,
         runtime: str | None = None,
@@ -61,7 +63,7 @@ class Sandbox:
     ) -> None:
         self.faults = Faults()
         self.added_chaincode_functions: tuple[str, ...] = ()
-        self._port, self._folder, self._given_ledger = port, assembly, ledger
+        self._port, self._folder, self._settings_file, self._given_ledger = port, assembly, settings, ledger
         self._max_environments, self._runtime, self._adapt = max_environments, runtime, adapt
         self._closing: list[Any] = []
 
@@ -113,14 +115,18 @@ class Sandbox:
             self._serve(api)
 
     def _load(self) -> Assembly:
-        loaded = self._adapt(assemblies.load(self._folder or assemblies.synthesize()))
-        return replace(
-            loaded,
-            functions={
-                arn: replace(function, asset=assemblies.snapshot(function.asset))
-                for arn, function in loaded.functions.items()
-            },
-        )
+        with ExitStack() as stack:
+            folder = self._folder
+            if folder is None and self._settings_file is not None:
+                folder = stack.enter_context(assemblies.synthesized(self._settings_file))
+            loaded = self._adapt(assemblies.load(folder or assemblies.synthesize()))
+            return replace(
+                loaded,
+                functions={
+                    arn: replace(function, asset=assemblies.snapshot(function.asset))
+                    for arn, function in loaded.functions.items()
+                },
+            )
 
     def _network(self, make_emulation: Any, make_chaincode: Any) -> Network:
         if isinstance(self._given_ledger, Network):

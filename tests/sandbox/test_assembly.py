@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.assembly import Assembly, load, snapshot, synthesize
+from sandbox.assembly import Assembly, load, snapshot, synthesize, synthesized
 from sandbox.errors import SandboxError
 from sandbox.intrinsics import Resolver
 
@@ -120,11 +120,37 @@ def test_synthesizing_skips_bundling_and_is_done_once_for_the_same_input(reposit
     assert (repository / "runs").read_text() == "xx"
 
 
+def test_a_settings_file_takes_part_and_the_app_is_run_each_time(repository: Path, tmp_path: Path) -> None:
+    settings = tmp_path / "settings.yaml"
+    for _ in range(2):
+        with synthesized(settings, root=repository) as folder:
+            context = json.loads((folder / "context.json").read_text())
+        assert not folder.exists()
+    assert context == {"given": "value", "offchainSettings": str(settings), "aws:cdk:bundling-stacks": []}
+    assert (repository / "runs").read_text() == "xx"
+
+
 def test_an_app_that_fails_says_why_and_leaves_no_assembly(repository: Path, tmp_path: Path) -> None:
     (repository / "app.py").write_text("raise SystemExit('offchain.mspId is missing')")
     for _ in range(2):
         with pytest.raises(SandboxError, match=r"offchain\.mspId is missing"):
             synthesize(root=repository, cache=tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    ("code", "lines"),
+    [
+        ("raise SystemExit('offchain.mspId: missing')", 1),
+        ("raise ValueError('offchain.mspId: missing')", 1),
+        ("1/0", 5),
+    ],
+)
+def test_only_a_mistake_of_the_apps_own_comes_with_its_traceback(repository: Path, code: str, lines: int) -> None:
+    (repository / "app.py").write_text(code)
+    with pytest.raises(SandboxError) as failed, synthesized(Path("settings.yaml"), root=repository):
+        pass
+    assert len(str(failed.value).splitlines()) >= lines
+    assert lines > 1 or str(failed.value) == "app.py could not be synthesized: offchain.mspId: missing"
 
 
 def test_a_functions_code_is_a_copy_by_content(tmp_path: Path) -> None:

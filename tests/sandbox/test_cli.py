@@ -187,6 +187,8 @@ def test_the_demo_holds_and_names_its_transaction() -> None:
         (["--fabric", "profile.json"], "--fabric and --identity go together"),
         (["--fabric", "none.json", "--identity", "msp"], "none.json: No such file"),
         (["--assembly", "tests"], "tests is no cloud assembly"),
+        (["--settings", "none.yaml"], f"offchainSettings: {ROOT / 'none.yaml'}: No such file"),
+        (["--settings", "cdk.json"], "offchain.app: there is no such setting"),
     ],
 )
 def test_what_is_wrong_with_the_arguments_is_one_clear_line(

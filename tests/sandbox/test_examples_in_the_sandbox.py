@@ -2,13 +2,10 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
-import aws_cdk as cdk
 import pytest
 from world import World
 
-from offchain_stack import OffChainStack, Settings
 from sandbox.assembly import ROOT
 from sandbox.runtime import Sandbox
 
@@ -16,12 +13,8 @@ EXAMPLES = ("explicit-endpoints", "connection-profile")
 
 
 @pytest.fixture(params=EXAMPLES)
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    settings = Settings.from_file(ROOT / "examples" / "settings" / f"{request.param}.yaml")
-    app = cdk.App(context={"aws:cdk:bundling-stacks": []}, outdir=str(tmp_path))
-    OffChainStack(app, settings.stack_name, settings=settings)
-    app.synth()
-    with Sandbox(assembly=tmp_path) as sandbox:
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    with Sandbox(settings=ROOT / "examples" / "settings" / f"{request.param}.yaml") as sandbox:
         yield World(sandbox)
 
 
