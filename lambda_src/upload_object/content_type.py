@@ -1,9 +1,10 @@
 """Decides the media type of data from its bytes."""
 
+import re
 import zlib
 from collections.abc import Callable
 
-from shared.media_types import JPEG, PNG, SVG, WEBP, MediaType
+from shared.media_types import JPEG, KNOWN, OCTET_STREAM, PDF, PNG, SVG, WEBP, MediaType
 from shared.record_type import RecordType
 
 from . import svg
@@ -14,29 +15,40 @@ _ALIASES = {"image/jpg": JPEG.name}
 def determine(data: bytes, declared: str | None, record_type: RecordType) -> MediaType:
     """Return the media type of `data`, or raise the record type's invalid-data error.
 
-    Refused are: none of PNG, JPEG, WebP and SVG; a type that the record type does not allow; another type than
-    `declared` (a data URL's; image/jpg counts as image/jpeg); a picture that is damaged or cut short; an SVG that `svg`
-    refuses. Of a raster picture its container is checked from start to end: the chunks or segments it must have, their
-    lengths, PNG's checksums. Pixels are not decoded: a picture that passes can still show nothing, and what follows its
-    end is not looked at (phones keep videos there).
+    How the bytes begin decides between PNG, JPEG, WebP, SVG and PDF. What is none of these, or one that the record type
+    does not allow, is application/octet-stream where that is allowed. Refused are: data of no allowed type; another
+    type than `declared` (a data URL's; image/jpg counts as image/jpeg; for application/octet-stream it may be any that
+    is not known here); data that begin as one type and are damaged or cut short; an SVG that `svg` refuses.
+
+    The container decides what is complete: from start to end in PNG, JPEG and WebP, by both ends in PDF. The content is
+    not decoded: an image that passes can still show nothing. What follows the end is not looked at (phones keep videos
+    there), so that a PDF cut short within its last incremental update can pass as the one before the update.
     """
-    field = record_type.data_field
-    media_type = _by_signature(data)
-    if media_type is None or media_type.name not in record_type.content_types:
-        found = "is none of" if media_type is None else f"is {media_type.name}, which is none of"
-        raise record_type.invalid_data(f"{field}: {found} {', '.join(record_type.content_types)}.")
-    if declared is not None and _ALIASES.get(declared, declared) != media_type.name:
+    field, allowed = record_type.data_field, record_type.content_types
+    found = _by_signature(data)
+    media_type = found if found and found.name in allowed else OCTET_STREAM
+    if media_type.name not in allowed:
+        said = "is none of" if found is None else f"is {found.name}, which is none of"
+        raise record_type.invalid_data(f"{field}: {said} {', '.join(allowed)}.")
+    if declared is not None and _contradicts(_ALIASES.get(declared, declared), media_type, found):
+        have = f", {found.name}" if found else ""
         raise record_type.invalid_data(
-            f"{field}: the data URL declares another type than its bytes have, {media_type.name}. Correct it."
+            f"{field}: the data URL declares another type than its bytes have{have}. Correct it."
         )
     if media_type is SVG:
         try:
             svg.check(data)
         except svg.RefusedSvg as refusal:
             raise record_type.invalid_data(f"{field}: this SVG {refusal}") from None
-    elif not _IS_COMPLETE[media_type](data):
+    elif media_type is not OCTET_STREAM and not _IS_COMPLETE[media_type](data):
         raise record_type.invalid_data(f"{field}: begins as {media_type.name} but is damaged or cut short.")
     return media_type
+
+
+def _contradicts(declared: str, media_type: MediaType, found: MediaType | None) -> bool:
+    if media_type is OCTET_STREAM:
+        return declared in KNOWN and declared not in (OCTET_STREAM.name, found and found.name)
+    return declared != media_type.name
 
 
 def _by_signature(data: bytes) -> MediaType | None:
@@ -46,7 +58,9 @@ def _by_signature(data: bytes) -> MediaType | None:
         return JPEG
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return WEBP
-    return SVG if svg.looks_like_svg(data) else None
+    if svg.looks_like_svg(data):
+        return SVG
+    return PDF if _PDF_HEADER.search(data, 0, _PDF_MARGIN) else None
 
 
 def _is_complete_png(data: bytes) -> bool:
@@ -106,6 +120,24 @@ def _is_complete_webp(data: bytes) -> bool:
     return kinds[:1] in ([b"VP8 "], [b"VP8L"])
 
 
+_PDF_MARGIN = 1024
+"""Bytes within which readers look for a PDF's header and its last line (Annex H of ISO 32000-1)."""
+_PDF_HEADER = re.compile(rb"%PDF-\d\.\d")
+_PDF_END = re.compile(rb"startxref[\0\t\n\f\r ]+(\d{1,10})[\0\t\n\f\r ]+%%EOF")
+_PDF_REFERENCES = re.compile(rb"[\0\t\n\f\r ]*(?:xref|\d+[\0\t\n\f\r ]+\d+[\0\t\n\f\r ]+obj)\b")
+
+
+def _is_complete_pdf(data: bytes) -> bool:
+    """As ISO 32000 has it (7.5): a header, and at the end the offset of a cross-reference table or stream, and %%EOF.
+    Offsets count from the header, and with some writers from the first byte, if something stands before the header."""
+    header = _PDF_HEADER.search(data, 0, _PDF_MARGIN)
+    ends = [end for end in _PDF_END.finditer(data) if end.end() > len(data) - _PDF_MARGIN]
+    if header is None or not ends:
+        return False
+    references = [int(ends[-1][1]) + start for start in (header.start(), 0)]
+    return any(each < ends[-1].start() and _PDF_REFERENCES.match(data, each) for each in references)
+
+
 def _all_positive(*numbers: bytes) -> bool:
     return all(int.from_bytes(number) > 0 for number in numbers)
 
@@ -114,4 +146,5 @@ _IS_COMPLETE: dict[MediaType, Callable[[bytes], bool]] = {
     PNG: _is_complete_png,
     JPEG: _is_complete_jpeg,
     WEBP: _is_complete_webp,
+    PDF: _is_complete_pdf,
 }

@@ -71,7 +71,7 @@ class Presenter:
 
     def _url(self, key: str, version_id: str, media_type: media_types.MediaType, identifier: str) -> str:
         disposition = "attachment" if media_type.may_run else "inline"
-        name = quote(f"{identifier}.{media_type.extension}".rstrip("."), safe="")
+        name = quote(f"{identifier}.{media_type.extension}", safe="")
         bucket = self.verifier.bucket
         # The name of a bucket with dots is in no certificate.
         s3 = aws.client("s3", addressing="path" if "." in bucket else "virtual")

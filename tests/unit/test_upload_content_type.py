@@ -7,12 +7,21 @@ from contextlib import suppress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from shared import media_types
 from shared.errors import InvalidData
 from shared.record_type import RecordType
 from upload_object.content_type import determine
-from upload_samples import JPEG, PNG, RECORD_TYPE, SVG, WEBP, WEBP_ANIMATED, WEBP_LOSSLESS, chunk, png
+from upload_samples import JPEG, PDF, PNG, RECORD_TYPE, SVG, WEBP, WEBP_ANIMATED, WEBP_LOSSLESS, chunk, pdf, png
+
+from offchain_stack.record_type import CONTENT_TYPES
+
+
+def allowing(*content_types: str) -> RecordType:
+    return RecordType.from_json(json.dumps(RECORD_TYPE | {"contentTypes": content_types}))
+
 
 DONOR = RecordType.from_json(json.dumps(RECORD_TYPE))
+DOCUMENT = allowing("application/pdf")
 PICTURES = {
     "png": (PNG, "image/png", "png"),
     "jpeg": (JPEG, "image/jpeg", "jpg"),
@@ -67,7 +76,7 @@ def test_other_data_is_refused_with_the_types_there_are(data: bytes) -> None:
 
 
 def test_a_type_that_the_record_type_does_not_allow_is_refused() -> None:
-    only_png = RecordType.from_json(json.dumps(RECORD_TYPE | {"contentTypes": ["image/png"]}))
+    only_png = allowing("image/png")
     assert determine(PNG, None, only_png).name == "image/png"
     for data, name in ((JPEG, "image/jpeg"), (SVG, r"image/svg\+xml")):
         with pytest.raises(InvalidData, match=f"is {name}, which is none of image/png"):
@@ -145,3 +154,122 @@ def test_damaged_pictures_get_nothing_but_a_typed_refusal(picture: bytes, drawn:
     )
     with suppress(InvalidData):
         assert determine(data, None, DONOR).name in RECORD_TYPE["contentTypes"]
+
+
+def test_what_a_deployment_may_allow_is_what_the_functions_know() -> None:
+    assert tuple(CONTENT_TYPES) == tuple(media_types.KNOWN)
+    for name, media_type in media_types.KNOWN.items():
+        assert media_types.of_key(f"a/b.{media_type.extension}").name == name
+
+
+# PDF
+
+DOCUMENTS = {
+    "with a table": PDF,
+    "with a stream": pdf(stream=True),
+    "with Windows line ends": PDF.replace(b"\nstartxref\n", b"\r\nstartxref\r\n").replace(b"\n%%EOF", b"\r\n%%EOF"),
+    "without a line end": PDF.rstrip(),
+    "of version 2": PDF.replace(b"%PDF-1.7", b"%PDF-2.0"),
+    "with an update": PDF + b"5 0 obj\n(x)\nendobj\nxref\n0 0\ntrailer\n<< /Prev 9 >>\n"
+    + b"startxref\n%d\n%%%%EOF" % (len(PDF) + len(b"5 0 obj\n(x)\nendobj\n")),
+    "behind something": pdf(b"junk\r\n" * 100),
+    "behind something that its offsets count": pdf(b"junk\r\n" * 100, counted_from_header=False),
+    "as far back as readers look": pdf(b"\n" * 1016),
+    "before something": PDF + b"\0" * 1016,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("data", DOCUMENTS.values(), ids=DOCUMENTS)
+def test_a_whole_pdf_is_one(data: bytes) -> None:
+    for declared in (None, "application/pdf"):
+        assert determine(data, declared, DOCUMENT) is media_types.PDF
+    with pytest.raises(InvalidData, match="another type than its bytes have, application/pdf"):
+        determine(data, "image/png", DOCUMENT)
+
+
+@pytest.mark.parametrize("data", [PDF, pdf(stream=True)], ids=["table", "stream"])
+def test_a_pdf_cut_short_anywhere_is_refused(data: bytes) -> None:
+    for length in range(len(data.rstrip())):
+        with pytest.raises(InvalidData):
+            determine(data[:length], None, DOCUMENT)
+
+
+LINEARIZED_START = b"%PDF-1.7\n1 0 obj\n<< /Linearized 1 >>\nendobj\nxref\n0 0\ntrailer\n<< >>\nstartxref\n0\n%%EOF\n"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"%PDF-1.7\n" + b"garbage " * 20,
+        LINEARIZED_START + b"2 0 obj\n",
+        PDF.replace(b"startxref", b"startxxxx"),
+        PDF.replace(b"%%EOF", b"%%EOG"),
+        PDF + b"\0" * 1025,
+        PDF.replace(b"startxref\n", b"startxref\n9"),
+        PDF.replace(b"startxref\n", b"startxref\n-"),
+        PDF[:-20] + b"startxref\n0\n%%EOF",
+        PDF + b"xref startxref\n%d\n%%%%EOF" % (len(PDF) + 5),
+        b"%PDF-1.7 startxref\n25 %%EOF xref",
+    ],
+    ids=range(10),
+)
+def test_a_header_alone_makes_no_pdf(data: bytes) -> None:
+    with pytest.raises(InvalidData, match="begins as application/pdf but is damaged or cut short"):
+        determine(data, None, DOCUMENT)
+
+
+@pytest.mark.parametrize("data", [b"%PDF", b"%PDF-x.y\n", pdf(b"\n" * 1017), b"\n" * 2000])
+def test_without_a_header_where_readers_look_it_is_no_pdf(data: bytes) -> None:
+    with pytest.raises(InvalidData, match=r"is none of application/pdf\."):
+        determine(data, None, DOCUMENT)
+
+
+def test_an_image_or_a_page_with_a_pdfs_header_in_it_is_none() -> None:
+    for data in (PNG[:8] + b"%PDF-1.7" + PNG[8:], SVG.replace(b"<circle", b"<!--%PDF-1.7--><circle")):
+        with pytest.raises(InvalidData, match=r"is image/\S+, which is none of application/pdf"):
+            determine(data, None, DOCUMENT)
+    assert determine(SVG.replace(b"<circle", b"<!--%PDF-1.7--><circle"), None, DONOR) is media_types.SVG
+
+
+@given(st.binary(max_size=60), st.binary(max_size=60), st.data())
+def test_damaged_documents_get_nothing_but_a_typed_refusal(before: bytes, within: bytes, drawn: st.DataObject) -> None:
+    position = drawn.draw(st.integers(0, len(PDF)))
+    with suppress(InvalidData):
+        assert determine(before + PDF[:position] + within + PDF[position:], None, DOCUMENT) is media_types.PDF
+
+
+# Bytes of which nothing is known
+
+ANYTHING = allowing("application/octet-stream")
+
+
+@pytest.mark.parametrize("data", [b"x", b"\0", b"a;b\n1;2\n", b"PK\3\4", PNG, JPEG[:3], SVG, b"<html>", PDF, PDF[:9]])
+@pytest.mark.parametrize("declared", [None, "", "text/csv", "application/octet-stream"])
+def test_any_bytes_pass_where_any_are_allowed(data: bytes, declared: str | None) -> None:
+    assert determine(data, declared, ANYTHING) is media_types.OCTET_STREAM
+
+
+@pytest.mark.parametrize("declared", ["image/png", "image/jpg", "application/pdf", "image/svg+xml"])
+def test_even_then_a_type_is_declared_only_where_the_bytes_begin_so(declared: str) -> None:
+    with pytest.raises(InvalidData, match=r"declares another type than its bytes have\. Correct"):
+        determine(b"a;b\n1;2\n", declared, ANYTHING)
+    with pytest.raises(InvalidData, match="declares another type than its bytes have, image/webp"):
+        determine(WEBP, declared, ANYTHING)
+
+
+def test_what_begins_as_an_allowed_type_is_held_to_it() -> None:
+    either = allowing("application/octet-stream", "application/pdf", "image/svg+xml")
+    assert determine(PDF, None, either) is media_types.PDF
+    assert determine(SVG, None, either) is media_types.SVG
+    assert determine(PNG, "image/png", either) is media_types.OCTET_STREAM
+    assert determine(b"a;b\n", "text/csv", either) is media_types.OCTET_STREAM
+    for data, said in ((PDF[:-20], "damaged or cut short"), (b"<html/>", "this SVG is none")):
+        with pytest.raises(InvalidData, match=said):
+            determine(data, None, either)
+    with pytest.raises(InvalidData, match="another type than its bytes have, application/pdf"):
+        determine(PDF, "text/csv", either)
+
+
+@given(st.binary(min_size=1))
+def test_no_bytes_are_refused_where_any_are_allowed(data: bytes) -> None:
+    assert determine(data, None, ANYTHING) is media_types.OCTET_STREAM

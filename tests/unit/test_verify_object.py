@@ -21,7 +21,7 @@ from verify_object import handler as verify_object
 from tests.unit.deployment import Context
 from tests.unit.s3_faults import S3Faults
 from tests.unit.s3_server import S3Server
-from tests.unit.upload_samples import ENVIRONMENT, JPEG, PNG, RECORD_TYPE, SVG, WEBP
+from tests.unit.upload_samples import ENVIRONMENT, JPEG, PDF, PNG, RECORD_TYPE, SVG, WEBP
 
 PREFIX = "ngo-donor-images/"
 KEY = f"{PREFIX}ada/0123.png"
@@ -416,9 +416,11 @@ def test_the_url_is_signed_in_the_present_way_for_one_version_and_a_while(bucket
         ("x.JPEG", JPEG, "image/jpeg", "inline; filename*=UTF-8''ada.jpg"),
         ("x.webp", WEBP, "image/webp", "inline; filename*=UTF-8''ada.webp"),
         ("x.svg", SVG, "image/svg+xml", "attachment; filename*=UTF-8''ada.svg"),
-        ("x.html", SVG, "application/octet-stream", "attachment; filename*=UTF-8''ada"),
-        ("x", PNG, "application/octet-stream", "attachment; filename*=UTF-8''ada"),
-        ("png", PNG, "application/octet-stream", "attachment; filename*=UTF-8''ada"),
+        ("x.pdf", PDF, "application/pdf", "attachment; filename*=UTF-8''ada.pdf"),
+        ("x.bin", PNG, "application/octet-stream", "attachment; filename*=UTF-8''ada.bin"),
+        ("x.html", SVG, "application/octet-stream", "attachment; filename*=UTF-8''ada.bin"),
+        ("x", PNG, "application/octet-stream", "attachment; filename*=UTF-8''ada.bin"),
+        ("png", PNG, "application/octet-stream", "attachment; filename*=UTF-8''ada.bin"),
     ],
 )
 def test_the_keys_extension_decides_how_a_browser_shows_it(

@@ -1,4 +1,4 @@
-"""Inputs for the tests of the upload function: a deployment's settings, pictures, events."""
+"""Inputs for the tests of the upload function: a deployment's settings, pictures, documents, events."""
 
 import base64
 import json
@@ -76,6 +76,36 @@ WEBP_ANIMATED = base64.b64decode(
     "oAADcAD+/TZoAA=="
 )
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><circle cx="4" cy="4" r="3" fill="teal"/></svg>\n'
+
+
+def pdf(before: bytes = b"", *, counted_from_header: bool = True, stream: bool = False) -> bytes:
+    """A PDF of one empty page with a cross-reference table, or a cross-reference stream; `before` stands before its
+    header."""
+    parts = [b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n"]
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 9 9] /Resources << >> >>",
+    ]
+    start = 0 if counted_from_header else len(before)
+    offsets = []
+    for number, content in enumerate(objects, 1):
+        offsets.append(start + sum(map(len, parts)))
+        parts.append(b"%d 0 obj\n%s\nendobj\n" % (number, content))
+    references = start + sum(map(len, parts))
+    if stream:
+        rows = b"".join(b"\1" + offset.to_bytes(2) for offset in [*offsets, references])
+        parts.append(
+            b"4 0 obj\n<< /Type /XRef /Size 5 /W [1 2 0] /Index [1 4] /Root 1 0 R /Length %d >>\nstream\n" % len(rows)
+        )
+        parts.append(rows + b"\nendstream\nendobj\n")
+    else:
+        parts.append(b"xref\n0 4\n0000000000 65535 f \n" + b"".join(b"%010d 00000 n \n" % each for each in offsets))
+        parts.append(b"trailer\n<< /Size 4 /Root 1 0 R >>\n")
+    return before + b"".join(parts) + b"startxref\n%d\n%%%%EOF\n" % references
+
+
+PDF = pdf()
 
 
 def encoded(data: bytes) -> str:
