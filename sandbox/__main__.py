@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 from . import limits, verify_all
+from .caller import Caller
 from .errors import SandboxError
 from .ledger import Network
 from .runtime import Sandbox
@@ -47,6 +48,14 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--identity", type=Path, metavar="MSP_DIR", help="folder with signcerts/ and keystore/")
     up.add_argument("--channel", default="mychannel", help="of the real network (default: mychannel)")
     up.add_argument("--chaincode", default="ngo", help="on that channel (default: ngo)")
+    up.add_argument("--caller-arn", default="", metavar="ARN", help="IAM principal that every request comes from")
+    up.add_argument(
+        "--claim",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="what a Cognito or Lambda authorizer tells of every caller; may be repeated",
+    )
     verify = commands.add_parser(
         "verify-all",
         help="hold every record's object in a running sandbox against the ledger's hash",
@@ -80,7 +89,11 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 def _up(options: argparse.Namespace) -> int:
     with Sandbox(
-        port=options.port, assembly=options.assembly, settings=options.settings, ledger=_network(options)
+        port=options.port,
+        assembly=options.assembly,
+        settings=options.settings,
+        ledger=_network(options),
+        caller=_caller(options),
     ) as sandbox:
         _introduce(sandbox, options)
         line = json.dumps(ready_line(sandbox))
@@ -145,6 +158,18 @@ def _network(options: argparse.Namespace) -> Network | None:
     )
 
 
+def _caller(options: argparse.Namespace) -> Caller:
+    claims = [claim.partition("=") for claim in options.claim]
+    for name, equals, _ in claims:
+        if not (name and equals):
+            raise SandboxError(f"--claim {name}{equals}: write it as NAME=VALUE, such as sub=ada")
+    if options.caller_arn and not options.caller_arn.startswith("arn:"):
+        raise SandboxError(
+            f"--caller-arn {options.caller_arn}: give an ARN, such as arn:aws:iam::111122223333:user/ada"
+        )
+    return Caller(arn=options.caller_arn, claims={name: value for name, _, value in claims})
+
+
 def _introduce(sandbox: Sandbox, options: argparse.Namespace) -> None:
     ledger = (
         f"the network of {options.fabric}: channel {options.channel}, chaincode {options.chaincode}"
@@ -159,6 +184,7 @@ def _introduce(sandbox: Sandbox, options: argparse.Namespace) -> None:
         f"  AWS      {sandbox.aws_endpoint}   S3 (bucket {sandbox.bucket}), Secrets Manager, Lambda's Invoke",
         f"  Ledger   {ledger}",
         *_added_functions(sandbox),
+        *_named_caller(sandbox.caller),
         f"  Logs     {sandbox.logs}",
         "Not emulated:",
         *(f"  {name}: {meaning}." for name, meaning in limits.not_emulated(sandbox.assembly)),
@@ -166,6 +192,11 @@ def _introduce(sandbox: Sandbox, options: argparse.Namespace) -> None:
         "",
     ]
     print("\n".join(lines), file=sys.stderr, flush=True)
+
+
+def _named_caller(caller: Caller) -> list[str]:
+    told = [caller.arn] * bool(caller.arn) + [f"{name}={value}" for name, value in caller.claims.items()]
+    return [f"  Caller   {', '.join(told)}: of every request, and not checked"] * bool(told)
 
 
 def _added_functions(sandbox: Sandbox) -> list[str]:

@@ -1,8 +1,8 @@
 """Serves the template's REST API as API Gateway does: models, mapping templates, integration and gateway responses.
 
 Parameters of the path arrive in templates percent-encoded as they were sent, those of the query string decoded.
-IAM authorization, throttling and usage plans are not emulated: every request counts as authorised. A body that is not
-UTF-8 is refused as invalid JSON, which it is.
+Authorization, API keys, throttling and usage plans are not emulated: every request counts as authorised, and its caller
+is who the sandbox was told. A body that is not UTF-8 is refused as invalid JSON, which it is.
 """
 
 import json
@@ -17,6 +17,7 @@ from typing import Any
 
 from . import request_model, vtl
 from .assembly import Assembly, IntegrationResponse, Method
+from .caller import Caller
 from .errors import SandboxError
 from .lambda_runner import ServiceError
 from .server import HOST, Request, Response, Server
@@ -27,6 +28,7 @@ MAX_BODY = 10 * 1024 * 1024
 _START_SYNC = re.compile(r"arn:[^:]*:apigateway:[^:]*:states:action/StartSyncExecution")
 _REFUSALS = {
     "BAD_REQUEST_BODY": (400, "Invalid request body"),
+    "BAD_REQUEST_PARAMETERS": (400, "Missing required request parameters: {}"),
     "MISSING_AUTHENTICATION_TOKEN": (403, "Missing Authentication Token"),
     "REQUEST_TOO_LARGE": (413, "Request Too Long"),
     "UNSUPPORTED_MEDIA_TYPE": (415, "Unsupported Media Type"),
@@ -41,11 +43,12 @@ StartSyncExecution = Callable[[Any], dict[str, Any]]
 
 
 class _Refused(Exception):
-    """API Gateway itself answers, with the gateway response of this type."""
+    """API Gateway itself answers, with the gateway response of this type. `detail` goes into its message, and
+    `validation_error` is what the validator says of a body."""
 
-    def __init__(self, response_type: str, validation_error: str = "") -> None:
+    def __init__(self, response_type: str, validation_error: str = "", *, detail: str = "") -> None:
         super().__init__(response_type)
-        self.response_type, self.validation_error = response_type, validation_error
+        self.response_type, self.validation_error, self.detail = response_type, validation_error, detail
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +58,19 @@ class _BackendAnswer:
 
 
 class Api:
-    """Serves from the moment it is made until `close`. Raises SandboxError where the API has an integration that the
-    sandbox does not know, or where the port is in use."""
+    """Serves from the moment it is made until `close`. `caller` is asked at each request. Raises SandboxError where the
+    API has an integration that the sandbox does not know, or where the port is in use."""
 
-    def __init__(self, assembly: Assembly, start_sync_execution: StartSyncExecution, *, port: int = 0) -> None:
+    def __init__(
+        self,
+        assembly: Assembly,
+        start_sync_execution: StartSyncExecution,
+        *,
+        port: int = 0,
+        caller: Callable[[], Caller] = Caller,
+    ) -> None:
         self._assembly, self._api = assembly, assembly.rest_api
-        self._start_sync_execution = start_sync_execution
+        self._start_sync_execution, self._caller = start_sync_execution, caller
         for path, methods in self._api.methods.items():
             for name, method in methods.items():
                 if method.integration_type != "MOCK" and not _START_SYNC.fullmatch(method.uri):
@@ -105,8 +115,16 @@ class Api:
     def _answer(self, request: Request, path: str, query: str, context: dict[str, Any]) -> Response:
         method, path_parameters, resource = self._find(request.method, path)
         context["resourcePath"] = resource
+        self._name_caller(method, context)
         if request.too_large:
             raise _Refused("REQUEST_TOO_LARGE")
+        parameters = {
+            "header": dict(request.headers.items()),
+            "querystring": dict(urllib.parse.parse_qsl(query, keep_blank_values=True)),
+            "path": path_parameters,
+        }
+        if missing := _missing(method, parameters):
+            raise _Refused("BAD_REQUEST_PARAMETERS", detail=f"[{', '.join(missing)}]")
         content_type = request.headers.get_content_type() if "Content-Type" in request.headers else "application/json"
         try:
             body = request.body.decode()
@@ -121,15 +139,20 @@ class Api:
             method.passthrough == "NEVER" or (method.passthrough == "WHEN_NO_TEMPLATES" and method.request_templates)
         ):
             raise _Refused("UNSUPPORTED_MEDIA_TYPE")
-        vtl_request = vtl.Request(
-            body=body,
-            header=dict(request.headers.items()),
-            querystring=dict(urllib.parse.parse_qsl(query, keep_blank_values=True)),
-            path=path_parameters,
-        )
+        vtl_request = vtl.Request(body=body, **parameters)
         rendered = body if template is None else self._render(template, vtl_request, context)
         answer = self._mock(rendered) if method.integration_type == "MOCK" else self._call(method, rendered)
         return self._integration_response(method, answer, context)
+
+    def _name_caller(self, method: Method, context: dict[str, Any]) -> None:
+        caller = self._caller()
+        match method.authorization:
+            case "AWS_IAM" if caller.arn:
+                context["identity"]["userArn"] = caller.arn
+            case "COGNITO_USER_POOLS":
+                context["authorizer"] = {"claims": dict(caller.claims)}
+            case "CUSTOM":
+                context["authorizer"] = dict(caller.claims)
 
     def _find(self, http_method: str, path: str) -> tuple[Method, dict[str, str], str]:
         for resource, methods in self._api.methods.items():
@@ -193,6 +216,7 @@ class Api:
 
     def _gateway_response(self, refused: _Refused, context: dict[str, Any]) -> Response:
         status, message = _REFUSALS[refused.response_type]
+        message = message.format(refused.detail)
         family = "DEFAULT_4XX" if status < 500 else "DEFAULT_5XX"
         responses = self._api.gateway_responses
         response = responses.get(refused.response_type) or responses.get(family)
@@ -214,6 +238,16 @@ class Api:
             },
             body=body.encode("utf-8", "replace"),
         )
+
+
+def _missing(method: Method, parameters: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """The names of required parameters that are absent or blank. A header's name is compared without case."""
+    headers = {name.lower(): value for name, value in parameters["header"].items()}
+    return [
+        name
+        for place, name in method.required_parameters
+        if not (headers.get(name.lower(), "") if place == "header" else parameters[place].get(name, "")).strip()
+    ]
 
 
 def _select(responses: tuple[IntegrationResponse, ...], status: str) -> IntegrationResponse | None:

@@ -81,10 +81,13 @@ class IntegrationResponse:
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """A method of the REST API with its AWS integration. `models` maps a content type to a JSON schema."""
+    """A method of the REST API with its AWS integration. `models` maps a content type to a JSON schema.
+    `required_parameters` are what its validator demands: place ("path", "querystring" or "header") and name."""
 
     authorization: str
+    api_key_required: bool
     validates_body: bool
+    required_parameters: tuple[tuple[str, str], ...]
     models: Mapping[str, Any]
     integration_type: str
     uri: str
@@ -105,9 +108,10 @@ class GatewayResponse:
 
 @dataclass(frozen=True, kw_only=True)
 class RestApi:
-    """`methods` maps a path such as `/donors` to HTTP method and Method."""
+    """`methods` maps a path such as `/donors` to HTTP method and Method. `has_policy`: a resource policy."""
 
     name: str
+    has_policy: bool
     stage: str
     stage_variables: Mapping[str, str]
     methods: Mapping[str, Mapping[str, Method]]
@@ -335,6 +339,7 @@ def _rest_api(resolver: Resolver) -> RestApi:
         methods.setdefault(path, {})[properties["HttpMethod"]] = _method(resolver, properties)
     return RestApi(
         name=resolver.name(logical_id),
+        has_policy="Policy" in apis[logical_id],
         stage=stages[0].get("StageName", "") if stages else "",
         stage_variables=stages[0].get("Variables", {}) if stages else {},
         methods=methods,
@@ -365,10 +370,17 @@ def _method(resolver: Resolver, properties: Mapping[str, Any]) -> Method:
     resolved = resolver.resolve(properties)
     models = {resolver.name(each): schema for each, schema in resolver.of_type("AWS::ApiGateway::Model").items()}
     validator = properties.get("RequestValidatorId", {}).get("Ref")
+    validates = resolver.resources[validator]["Properties"] if validator else {}
+    demanded = resolved.get("RequestParameters", {}) if validates.get("ValidateRequestParameters") else {}
+    places = [
+        name.removeprefix("method.request.").partition(".") for name, is_demanded in demanded.items() if is_demanded
+    ]
     integration = resolved["Integration"]
     return Method(
         authorization=resolved.get("AuthorizationType", "NONE"),
-        validates_body=bool(validator and resolver.resources[validator]["Properties"].get("ValidateRequestBody")),
+        api_key_required=resolved.get("ApiKeyRequired", False),
+        validates_body=bool(validates.get("ValidateRequestBody")),
+        required_parameters=tuple((place, name) for place, _, name in places),
         models={
             content_type: resolver.resolve(models[name]["Schema"])
             for content_type, name in resolved.get("RequestModels", {}).items()

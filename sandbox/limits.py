@@ -31,8 +31,20 @@ _ALWAYS = (
     ("CloudWatch and X-Ray", "no log groups, metrics, alarms or traces"),
 )
 
+_AUTHORIZERS = ("Authorizers", "every request counts as authorised; tokens are not read, --claim says what they tell")
+_API_KEYS = ("API keys", "methods that ask for one take requests without it, too")
+_POLICY = ("The API's resource policy", "every request counts as admitted")
+
 
 def not_emulated(assembly: Assembly) -> list[tuple[str, str]]:
     """(name, what that means) of everything left out, the template's own resource types included."""
+    api = assembly.rest_api
+    methods = [method for methods in api.methods.values() for method in methods.values()]
     types = sorted(assembly.resource_types - _EMULATED)
-    return [*_ALWAYS, ("Resources of the template", f"{', '.join(types)}")] if types else list(_ALWAYS)
+    present = {
+        _AUTHORIZERS: any(method.authorization in ("COGNITO_USER_POOLS", "CUSTOM") for method in methods),
+        _API_KEYS: any(method.api_key_required for method in methods),
+        _POLICY: api.has_policy,
+        ("Resources of the template", ", ".join(types)): bool(types),
+    }
+    return [*_ALWAYS, *(limit for limit, is_present in present.items() if is_present)]

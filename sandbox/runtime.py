@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from . import assembly as assemblies
 from .assembly import CACHE, Assembly, Bucket, Function
 from .aws import CREDENTIALS, Aws
+from .caller import Caller
 from .errors import SandboxError
 from .faults import Faults
 from .lambda_runner import Answer, Invocation, LambdaRunner, ServiceError, exit_error
@@ -34,13 +35,13 @@ class Sandbox:
     `port` is the API's (0: a free one). `assembly` is a `cdk.out` folder; without one the repository's app is
     synthesized, with the settings of `cdk.json` or of the file `settings`. `ledger` is a network read from a connection
     profile or an emulation of the caller's; without one an emulation is started, with the channel, MSP id and chaincode
-    that the template names, and with the chaincode functions of its record types. `max_environments` bounds the
-    processes of each function; `runtime` is as LambdaRunner's; `adapt` may change the assembly before it runs, such as
-    shorten a time-out for a test. Raises SandboxError where something cannot run.
+    that the template names, and with the chaincode functions of its record types. `caller` is who requests come from.
+    `max_environments` bounds the processes of each function; `runtime` is as LambdaRunner's; `adapt` may change the
+    assembly before it runs, such as shorten a time-out for a test. Raises SandboxError where something cannot run.
 
     Attributes: `api_url`, `aws_endpoint`, `bucket`, `assembly`, `ledger` (the emulation or the network),
     `lambda_runner`, `workflow`, `faults`, `logs` (the folder with one log per function), `added_chaincode_functions`
-    (of the emulation, which the workshop's chaincode has not).
+    (of the emulation, which the workshop's chaincode has not), and `caller`, which may be set anew between requests.
     """
 
     api_url: str
@@ -57,11 +58,13 @@ class Sandbox:
         assembly: Path | None = None,
         settings: Path | None = None,
         ledger: "FabricEmulation | Network | None" = None,
+        caller: Caller | None = None,
         max_environments: int = 4,
         runtime: str | None = None,
         adapt: Callable[[Assembly], Assembly] = lambda assembly: assembly,
     ) -> None:
         self.faults = Faults()
+        self.caller = caller or Caller()
         self.added_chaincode_functions: tuple[str, ...] = ()
         self._port, self._folder, self._settings_file, self._given_ledger = port, assembly, settings, ledger
         self._max_environments, self._runtime, self._adapt = max_environments, runtime, adapt
@@ -239,7 +242,9 @@ class Sandbox:
         return made
 
     def _serve(self, module: Any) -> None:
-        api: Api = module.Api(self.assembly, self.workflow.start_sync_execution, port=self._port)
+        api: Api = module.Api(
+            self.assembly, self.workflow.start_sync_execution, port=self._port, caller=lambda: self.caller
+        )
         self._closing.append(api.close)
         self.api_url = api.url
 

@@ -89,7 +89,8 @@ def create(api: str, name: str) -> tuple[int, dict[str, str]]:
 
 def test_up_says_in_one_line_that_it_serves_and_sigterm_leaves_nothing(tmp_path: Path) -> None:
     file = tmp_path / "up.json"
-    with up("--ready", str(file)) as (process, ready):
+    named = ["--caller-arn", "arn:aws:iam::111122223333:user/ada", "--claim", "sub=ada", "--claim", "x=y=z"]
+    with up("--ready", str(file), *named) as (process, ready):
         assert ready.keys() == {"ready", "api", "aws", "bucket", "functions"}
         assert ready["ready"] is True
         assert ready["functions"].keys() == {
@@ -130,6 +131,7 @@ def test_up_says_in_one_line_that_it_serves_and_sigterm_leaves_nothing(tmp_path:
         out, errors = process.communicate(timeout=30)
         assert (process.returncode, out) == (0, "")
         assert "SANDBOX FOR DEVELOPMENT" in errors
+        assert "arn:aws:iam::111122223333:user/ada, sub=ada, x=y=z: of every request, and not checked" in errors
         for name in ("IAM", "VPC", "KMS", "AWS::EC2::VPCEndpoint"):
             assert name in errors.partition("Not emulated")[2]
         assert "Traceback" not in errors
@@ -187,6 +189,8 @@ def test_the_demo_holds_and_names_its_transaction() -> None:
         (["--fabric", "profile.json"], "--fabric and --identity go together"),
         (["--fabric", "none.json", "--identity", "msp"], "none.json: No such file"),
         (["--assembly", "tests"], "tests is no cloud assembly"),
+        (["--claim", "sub"], "--claim sub: write it as NAME=VALUE"),
+        (["--caller-arn", "ada"], "--caller-arn ada: give an ARN"),
         (["--settings", "none.yaml"], f"offchainSettings: {ROOT / 'none.yaml'}: No such file"),
         (["--settings", "cdk.json"], "offchain.app: there is no such setting"),
     ],
