@@ -44,6 +44,11 @@ class Identities:
         self._identities = {user: _Kept(functools.partial(self._pair, user), refresh) for user in self._users}
 
     @property
+    def users(self) -> tuple[str, ...]:
+        """The users that the deployment lists."""
+        return tuple(self._users)
+
+    @property
     def default_user(self) -> str:
         """The user of a request that names none: the first one the deployment lists."""
         return next(iter(self._users))

@@ -8,18 +8,20 @@ from typing import Any
 from shared import errors, identities, record_type
 from shared.observability import logger
 
+from . import callers
 from .object_writer import ObjectWriter
 from .upload import Uploader
 
 
 @functools.cache
 def uploader() -> Uploader:
-    """The uploader of `RECORD_TYPE`, `FABRIC_IDENTITIES`, `CHAINCODE_FUNCTIONS`, `LEDGER`, `S3_BUCKET` and, where it is
-    "false", `PLAN_TRANSACTIONS`; made once."""
+    """The uploader of `RECORD_TYPE`, `FABRIC_IDENTITIES`, `CHAINCODE_FUNCTIONS`, `LEDGER`, `S3_BUCKET` and, where they
+    are set, `FABRIC_CALLERS` and `PLAN_TRANSACTIONS` ("false"); made once."""
     return Uploader(
         record_type=record_type.from_environment(),
         identities=identities.from_environment(),
         chaincode_functions=tuple(json.loads(os.environ["CHAINCODE_FUNCTIONS"])["invoke"]),
+        callers=callers.from_json(os.environ.get("FABRIC_CALLERS")),
         ledger=os.environ["LEDGER"],
         plan_transactions=os.environ.get("PLAN_TRANSACTIONS") != "false",
         writer=ObjectWriter(bucket=os.environ["S3_BUCKET"]),

@@ -8,7 +8,7 @@ from shared.errors import InvalidRequest
 from shared.fields import check_identifier, ledger_text, text
 from shared.record_type import RecordType
 
-_SUBMISSION_FIELDS = ("requestId", "idempotencyKey", "fabricUsername", "functionType", "chaincodeFunction")
+_SUBMISSION_FIELDS = ("requestId", "idempotencyKey", "fabricUsername", "functionType", "chaincodeFunction", "caller")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +21,7 @@ class Request:
     idempotency_key: str
     fabric_username: str
     chaincode_function: str
+    caller: str
 
 
 def parse(event: object, record_type: RecordType, chaincode_functions: tuple[str, ...]) -> Request:
@@ -40,7 +41,7 @@ def parse(event: object, record_type: RecordType, chaincode_functions: tuple[str
         field.name: ledger_text(event[field.name], field) for field in record_type.ledger_fields if field.name in event
     }
     check_identifier(record_type.identifying_field, record[record_type.identifying_field])
-    request_id, idempotency_key, fabric_username, function_type, chaincode_function = (
+    request_id, idempotency_key, fabric_username, function_type, chaincode_function, caller = (
         text(name, event.get(name, "")) for name in _SUBMISSION_FIELDS
     )
     if not re.fullmatch(r"[!-~]{0,128}", request_id):
@@ -63,6 +64,7 @@ def parse(event: object, record_type: RecordType, chaincode_functions: tuple[str
         idempotency_key=idempotency_key,
         fabric_username=fabric_username,
         chaincode_function=chaincode_function or record_type.create_function,
+        caller=caller,
     )
 
 

@@ -10,18 +10,20 @@ from shared.record_type import RecordType
 from shared.submission import Submission, creator, transaction_id
 
 from . import content_type, encoded_data, request
+from .callers import Callers
 from .object_writer import Content, Execution, ObjectWriter
 
 
 @dataclass(frozen=True, kw_only=True)
 class Uploader:
     """`chaincode_functions` are those that a caller may name; a caller that names none gets the record type's own.
-    `ledger` names the one that the records go to. `plan_transactions` False: whoever submits chooses transaction ids of
-    its own, so that none can be known before."""
+    `callers` says which Fabric user a caller acts as. `ledger` names the one that the records go to.
+    `plan_transactions` False: whoever submits chooses transaction ids of its own, so that none can be known before."""
 
     record_type: RecordType
     identities: Identities
     chaincode_functions: tuple[str, ...]
+    callers: Callers
     ledger: str
     plan_transactions: bool
     writer: ObjectWriter
@@ -30,8 +32,8 @@ class Uploader:
         """Check everything, then store the data as an object version that belongs to this execution alone.
 
         `event` is a flat object: the record's fields and its data as the caller sent them, and `requestId`,
-        `idempotencyKey`, `fabricUsername`, `functionType`, `chaincodeFunction`; an absent or empty one of these five is
-        not given. `invocation_id` is Lambda's request id: it names an execution that has no `requestId`.
+        `idempotencyKey`, `fabricUsername`, `functionType`, `chaincodeFunction`, `caller`; an absent or empty one of
+        these six is not given. `invocation_id` is Lambda's request id: it names an execution that has no `requestId`.
 
         Returns, for a donor: `imageKey`, `imageHash` (hex MD5), `imageSha256` (hex), `versionId`, `contentType`, `size`
         (bytes), `created` (False where another execution of this submission was there before), `callerNamed` (by an
@@ -45,7 +47,7 @@ class Uploader:
         the write.
         """
         asked = request.parse(event, self.record_type, self.chaincode_functions)
-        username = asked.fabric_username or self.identities.default_user
+        username = self.callers.fabric_user(asked.caller, asked.fabric_username, self.identities.users)
         data, declared_type = encoded_data.decode(asked.data, self.record_type)
         media_type = content_type.determine(data, declared_type, self.record_type)
         content = Content(data=data, content_type=media_type.name)
