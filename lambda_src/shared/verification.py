@@ -20,10 +20,13 @@ from .observability import logger
 from .record_type import RecordType
 
 _CHUNK = 1024 * 1024
+_LONGEST_KEY = 1024
+"""Bytes of a key in UTF-8, as S3 has it."""
 _MOST_VERSIONS = 1000
 """Of one key, looked at when the newest is not as the ledger says."""
 _OLDER_READS = 20
 """Of them, read to find one that still is."""
+_TRY_AGAIN = "Try again later."
 
 
 class VerifiedBy(enum.Enum):
@@ -92,25 +95,29 @@ class Verifier:
     bucket: str
     record_type: RecordType
 
-    def verify(self, proof: Proof, *, by_checksum: bool = False, keep: int = 0, deadline: float) -> Verified:
+    def verify(
+        self, proof: Proof, *, by_checksum: bool = False, keep: int = 0, deadline: float, when_slow: str = _TRY_AGAIN
+    ) -> Verified:
         """Compare the newest version of the object with `proof`, by `deadline` (a `time.monotonic()` value).
 
         The bytes are read in pieces and hashed: SHA-256 where the record has one, else MD5. `by_checksum`: the SHA-256
         that S3 keeps is compared and nothing is read, unless S3 or the record has none. `keep`: up to so many bytes are
-        returned.
+        returned. `when_slow`: what a caller is told to do where the time does not suffice, as a sentence.
 
         Raises the record type's object-tampered error where the newest version is another, its object-missing error
         where there is none or the record names an object that is not the record's own (which is never looked at), both
         with the version that is still good, if one is; StorageUnavailable where S3 could not be read in time.
         """
         self._require_own(proof)
-        newest = self._check(proof, None, by_checksum, keep, deadline)
+        newest = self._check(proof, None, by_checksum, keep, deadline, when_slow)
         if newest and newest.matches:
             return newest.verified
         versions, hidden = self._versions(proof.key)
         others = [each for each in versions if not (newest and each.version_id == newest.verified.version_id)]
         for version in self._most_promising_first(others, proof):
-            checked = self._check(proof, version.version_id, by_checksum, keep, deadline)
+            if time.monotonic() > deadline:
+                raise _unavailable(when_slow)
+            checked = self._check(proof, version.version_id, by_checksum, keep, deadline, when_slow)
             if checked and checked.matches:
                 if version.latest and not hidden:
                     # It came, or became readable, after the first look.
@@ -120,10 +127,15 @@ class Verifier:
 
     def _require_own(self, proof: Proof) -> None:
         """A key is the record's own below `<prefix><identifier>/`, or, as the blog's flow named it,
-        `<prefix><identifier>.<extension>`. Any other would make a record a way to read other objects."""
+        `<prefix><identifier>.<extension>`. Any other would make a record a way to read other objects. One that is too
+        long for S3 is no object's."""
         own = re.escape(f"{self.record_type.key_prefix}{proof.identifier}")
         is_text = not re.search(r"[\ud800-\udfff]", proof.key)  # JSON can carry half of a surrogate pair
-        if not (is_text and re.fullmatch(rf"{own}(/[^/\x00-\x1f]+|\.[A-Za-z0-9]+)", proof.key)):
+        if (
+            not is_text
+            or len(proof.key.encode()) > _LONGEST_KEY
+            or not re.fullmatch(rf"{own}(/[^/\x00-\x1f]+|\.[A-Za-z0-9]+)", proof.key)
+        ):
             raise self.record_type.object_missing(
                 f"{self.record_type.key_field}: the ledger names an object that is not this record's own. "
                 "It is not read.",
@@ -155,7 +167,7 @@ class Verifier:
         )
 
     def _check(
-        self, proof: Proof, version_id: str | None, by_checksum: bool, keep: int, deadline: float
+        self, proof: Proof, version_id: str | None, by_checksum: bool, keep: int, deadline: float, when_slow: str
     ) -> _Checked | None:
         """Compare one version, None for the newest; None where it is not there."""
         for last in (False, True):
@@ -164,7 +176,7 @@ class Verifier:
                     checked = self._check_checksum(proof, version_id)
                     if checked is None or checked.verified.verified_by is VerifiedBy.CHECKSUM:
                         return checked
-                return self._check_bytes(proof, version_id, keep, deadline)
+                return self._check_bytes(proof, version_id, keep, deadline, when_slow)
             except BotoCoreError as error:
                 # An answer may break off in the middle, which boto3 does not try again.
                 logger.warning("S3 did not answer", extra={"key": proof.key, "error": type(error).__name__})
@@ -190,7 +202,9 @@ class Verifier:
             ),
         )
 
-    def _check_bytes(self, proof: Proof, version_id: str | None, keep: int, deadline: float) -> _Checked | None:
+    def _check_bytes(
+        self, proof: Proof, version_id: str | None, keep: int, deadline: float, when_slow: str
+    ) -> _Checked | None:
         place = self._place(proof.key, version_id)
         answer = self._ask(lambda: aws.client("s3").get_object(**place), version_id)
         if answer is None:
@@ -208,7 +222,7 @@ class Verifier:
                 if kept is not None:
                     kept += chunk
                 if time.monotonic() > deadline:
-                    raise _unavailable(" It may be too large for that: ask with verify=checksum.")
+                    raise _unavailable(when_slow)
         answer["Body"].close()
         return _Checked(
             matches=expected is None or digest.hexdigest() == expected,
@@ -259,5 +273,5 @@ class Verifier:
         yield from (latest + older)[:_OLDER_READS]
 
 
-def _unavailable(hint: str = "") -> errors.StorageUnavailable:
-    return errors.StorageUnavailable(f"The storage could not be read in time. Try again later.{hint}")
+def _unavailable(advice: str = _TRY_AGAIN) -> errors.StorageUnavailable:
+    return errors.StorageUnavailable(f"The storage could not be read in time. {advice}")

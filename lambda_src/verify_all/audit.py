@@ -130,7 +130,12 @@ class Audit:
                 return Outcome.WITHOUT_OBJECT, {}
             proof = proof_of(record, identifier, self.record_type)
             key = {"key": proof.key}
-            verified = self.verifier.verify(proof, by_checksum=self.by_checksum, deadline=deadline)
+            verified = self.verifier.verify(
+                proof,
+                by_checksum=self.by_checksum,
+                deadline=deadline,
+                when_slow="Try again later" + ("." if self.by_checksum else ", or with byChecksum if it is large."),
+            )
             return (Outcome.VERIFIED if verified.verified_by else Outcome.UNVERIFIABLE), {}
         except RecordNotFound:
             return Outcome.UNRECORDED, {}

@@ -35,17 +35,20 @@ class Presenter:
         """
         proof = proof_of(event["answer"], event["identifier"], self.record_type)
         limit = self.record_type.max_data_bytes
+        by_checksum, inline = event["byChecksum"], event["inline"]
+        shorter = " and ".join(["with verify=checksum"] * (not by_checksum) + ["without inline"] * inline)
         verified = self.verifier.verify(
             proof,
             # What is handed out inline is read anyway.
-            by_checksum=event["byChecksum"] and not event["inline"],
-            keep=limit if event["inline"] else 0,
+            by_checksum=by_checksum and not inline,
+            keep=limit if inline else 0,
             deadline=deadline,
+            when_slow="Try again later" + (f", or {shorter} if the object is large." if shorter else "."),
         )
         if verified.verified_by is None:
             return self._answer(proof.key, verified, {"integrity": "UNVERIFIABLE"})
         field = self.record_type.data_field
-        if event["inline"] and verified.data is None:
+        if inline and verified.data is None:
             raise self.record_type.data_too_large(
                 f"{field}: {verified.size} bytes, and an answer carries {limit}. "
                 f"Leave inline out and fetch {field}.url."

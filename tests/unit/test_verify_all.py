@@ -205,6 +205,18 @@ def test_checksums_are_compared_without_reading_where_asked(deployment: Deployme
     assert s3.count("GetObject") == 2
 
 
+@pytest.mark.parametrize("by_checksum", [True, False])
+def test_an_object_that_takes_too_long_is_told_with_this_functions_own_parameter(
+    by_checksum: bool, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment.donor("ada")
+    deployment.put("ada", JPEG)
+    monkeypatch.setattr("verify_all.audit._PER_OBJECT", -1.0)
+    (finding,) = deployment.run(byChecksum=by_checksum)["findings"]
+    assert finding["outcome"] == "unreadable"
+    assert finding["message"].endswith("later." if by_checksum else "later, or with byChecksum if it is large.")
+
+
 # Names that the chaincode does not list
 
 

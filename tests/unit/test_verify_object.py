@@ -191,6 +191,16 @@ def test_versions_of_a_longer_key_are_another_objects(bucket: Any, deployed: Non
     assert refused(errors.ObjectMissing, record()).details == {"versions": 0, "deleteMarker": False}
 
 
+@pytest.mark.parametrize(
+    ("length", "refusal"), [(1024, ": the object that the ledger"), (1025, "not this record's own")]
+)
+def test_a_key_that_is_too_long_for_s3_is_missing(length: int, refusal: str, s3: S3Faults) -> None:
+    key = f"{PREFIX}ada/{'ü' * 500}"
+    error = refused(errors.ObjectMissing, record(key=key + "x" * (length - len(key.encode()))))
+    assert refusal in error.message
+    assert bool(s3.sent) == (length == 1024)
+
+
 AWKWARD = "ab.*+?^$|()[]{}\\/- %#&'\"<>\n\r\tü\u2028\U0001f600\ud800"
 identifiers = st.text(AWKWARD, min_size=1, max_size=6)
 names = st.text(f"{AWKWARD}\0\x1f", max_size=6)
@@ -536,8 +546,33 @@ def test_a_body_that_takes_too_long_names_the_shorter_way(deployed: None, monkey
     server = S3Server(size=20_000_000)
     with server.in_place_of_s3(monkeypatch):
         error = refused(errors.StorageUnavailable, {"imageKey": KEY, "imageSha256": server.sha256}, remaining=1.0)
-    assert "verify=checksum" in error.message
+    assert error.message.endswith("Try again later, or with verify=checksum if the object is large.")
     assert server.requests == 1
+
+
+@pytest.mark.parametrize(
+    ("by_checksum", "advice"),
+    [
+        (False, ", or with verify=checksum and without inline if the object is large."),
+        (True, ", or without inline if the"),
+    ],
+)
+def test_a_body_that_takes_too_long_inline_names_what_is_left(
+    by_checksum: bool, advice: str, deployed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = S3Server(size=20_000_000)
+    asked: dict[str, Any] = {"by_checksum": by_checksum, "inline": True, "remaining": 1.0}
+    with server.in_place_of_s3(monkeypatch):
+        error = refused(errors.StorageUnavailable, {"imageKey": KEY, "imageSha256": server.sha256}, **asked)
+    assert f"Try again later{advice}" in error.message
+
+
+@pytest.mark.parametrize("by_checksum", [True, False])
+def test_without_time_no_further_version_is_looked_at(by_checksum: bool, bucket: Any, s3: S3Faults) -> None:
+    put(bucket)
+    put(bucket, JPEG)
+    refused(errors.StorageUnavailable, record(), by_checksum=by_checksum, remaining=1.0)
+    assert s3.count("HeadObject" if by_checksum else "GetObject") == 1
 
 
 def test_time_for_the_body_is_no_matter_by_checksum(bucket: Any, deployed: None) -> None:
