@@ -7,12 +7,14 @@ Each is usable alone in a stack of your own:
     OffChainStore(self, "Store", vpc=vpc)
 """
 
-from .api import DonorApi
+from .access import Access
+from .api import DonorApi, RecordApi
 from .batches import SweepWorkflow, VerifyAllWorkflow
 from .connection_profile import ConnectionProfile, ConnectionProfileError
 from .endpoint import Endpoint
 from .existing_method import ExistingMethod
 from .fabric import FabricNetwork, FabricUser
+from .function import FunctionOptions
 from .functions import (
     ChaincodeFunction,
     QueryFunction,
@@ -23,6 +25,8 @@ from .functions import (
 )
 from .read_workflow import ReadWorkflow
 from .record_type import DONOR, LedgerField, RecordType
+from .records import OffChainRecords
+from .rest_api import OffChainApi
 from .settings import Settings, SettingsError
 from .stack import OffChainStack
 from .store import OffChainStore
@@ -30,6 +34,7 @@ from .workflow import CreateWorkflow
 
 __all__ = [
     "DONOR",
+    "Access",
     "ChaincodeFunction",
     "ConnectionProfile",
     "ConnectionProfileError",
@@ -39,11 +44,15 @@ __all__ = [
     "ExistingMethod",
     "FabricNetwork",
     "FabricUser",
+    "FunctionOptions",
     "LedgerField",
+    "OffChainApi",
+    "OffChainRecords",
     "OffChainStack",
     "OffChainStore",
     "QueryFunction",
     "ReadWorkflow",
+    "RecordApi",
     "RecordType",
     "Settings",
     "SettingsError",

@@ -1,5 +1,6 @@
 """What the API answers with: HTTP status, public error code and text of every way a request may end."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .record_type import RecordType
@@ -62,32 +63,41 @@ def read_answers(record_type: RecordType) -> dict[str, Answer]:
     }
 
 
-def gateway_answers(record_type: RecordType) -> dict[str, tuple[int | None, str, str]]:
-    """API Gateway's own refusals: status (None: as it is), error code and message, by response type."""
-    forbidden = (403, "Forbidden", _FORBIDDEN)
-    unknown = (504, "OutcomeUnknown", OUTCOME_UNKNOWN)
-    throttled = (429, "TooManyRequests", TOO_MANY_REQUESTS)
-    internal = (500, "InternalError", INTERNAL_ERROR)
-    return {
-        "DEFAULT_4XX": (None, "InvalidRequest", INVALID_REQUEST),
-        "DEFAULT_5XX": (500, "InternalError", INTERNAL_ERROR),
-        "BAD_REQUEST_BODY": (400, "InvalidRequest", "$context.error.validationErrorString"),
-        "BAD_REQUEST_PARAMETERS": (400, "InvalidRequest", INVALID_REQUEST),
-        "UNSUPPORTED_MEDIA_TYPE": (400, "InvalidRequest", _MEDIA_TYPE),
-        "REQUEST_TOO_LARGE": (413, record_type.data_too_large_error, record_type.too_large_message),
-        "ACCESS_DENIED": forbidden,
-        "EXPIRED_TOKEN": forbidden,
-        "INVALID_API_KEY": forbidden,
-        "INVALID_SIGNATURE": forbidden,
-        "MISSING_AUTHENTICATION_TOKEN": forbidden,
-        "RESOURCE_NOT_FOUND": forbidden,
-        "UNAUTHORIZED": forbidden,
-        "WAF_FILTERED": forbidden,
-        "THROTTLED": throttled,
-        "QUOTA_EXCEEDED": throttled,
-        "API_CONFIGURATION_ERROR": internal,
-        "AUTHORIZER_CONFIGURATION_ERROR": internal,
-        "AUTHORIZER_FAILURE": internal,
-        "INTEGRATION_FAILURE": unknown,
-        "INTEGRATION_TIMEOUT": unknown,
-    }
+_REFUSED_CALLER = (403, "Forbidden", _FORBIDDEN)
+_UNANSWERED = (504, "OutcomeUnknown", OUTCOME_UNKNOWN)
+_THROTTLED = (429, "TooManyRequests", TOO_MANY_REQUESTS)
+_INTERNAL = (500, "InternalError", INTERNAL_ERROR)
+
+GATEWAY_ANSWERS: dict[str, tuple[int | None, str, str]] = {
+    "DEFAULT_4XX": (None, "InvalidRequest", INVALID_REQUEST),
+    "DEFAULT_5XX": _INTERNAL,
+    "BAD_REQUEST_BODY": (400, "InvalidRequest", "$context.error.validationErrorString"),
+    "BAD_REQUEST_PARAMETERS": (400, "InvalidRequest", INVALID_REQUEST),
+    "UNSUPPORTED_MEDIA_TYPE": (400, "InvalidRequest", _MEDIA_TYPE),
+    "ACCESS_DENIED": _REFUSED_CALLER,
+    "EXPIRED_TOKEN": _REFUSED_CALLER,
+    "INVALID_API_KEY": _REFUSED_CALLER,
+    "INVALID_SIGNATURE": _REFUSED_CALLER,
+    "MISSING_AUTHENTICATION_TOKEN": _REFUSED_CALLER,
+    "RESOURCE_NOT_FOUND": _REFUSED_CALLER,
+    "UNAUTHORIZED": _REFUSED_CALLER,
+    "WAF_FILTERED": _REFUSED_CALLER,
+    "THROTTLED": _THROTTLED,
+    "QUOTA_EXCEEDED": _THROTTLED,
+    "API_CONFIGURATION_ERROR": _INTERNAL,
+    "AUTHORIZER_CONFIGURATION_ERROR": _INTERNAL,
+    "AUTHORIZER_FAILURE": _INTERNAL,
+    "INTEGRATION_FAILURE": _UNANSWERED,
+    "INTEGRATION_TIMEOUT": _UNANSWERED,
+}
+"""API Gateway's own refusals: status (None: as it is), error code and message, by response type. REQUEST_TOO_LARGE
+has those of `request_too_large`."""
+
+
+def request_too_large(record_types: Sequence[RecordType]) -> tuple[str, str]:
+    """Error code and message of a body over API Gateway's 10 MB. Which record type it is for is not known there: only
+    an API with a single one has that one's code."""
+    if len(record_types) == 1:
+        (record_type,) = record_types
+        return record_type.data_too_large_error, record_type.too_large_message
+    return "RequestTooLarge", "The request is larger than 10 MB. Send smaller data."

@@ -1,39 +1,40 @@
-"""DonorApi: the REST API in front of the workflow."""
+"""RecordApi: the methods of a record type on a REST API."""
 
-import json
 from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from .acknowledgements import acknowledge, managed_policy
-from .answers import gateway_answers
+from .access import Access
+from .acknowledgements import acknowledge
 from .integration import CONTENT_TYPE, RequestParameter, WorkflowIntegration, create_integration, read_integration
 from .record_type import DONOR, RecordType
+from .rest_api import OffChainApi
 
 
-class DonorApi(Construct):
-    """A REST API with `POST /donors` (the record type's path) that runs the workflow and answers with its outcome, and
-    with `GET /donors/{donorUserName}`, `GET /donors` and `GET /transactions/{transactionId}` where it is to read, too.
+class RecordApi(Construct):
+    """`POST /donors` (the record type's path), which runs the create workflow and answers with its outcome; and
+    `GET /donors/{donorUserName}`, `GET /donors` and `GET /transactions/{transactionId}` where records are to be read,
+    too.
 
     * `state_machine`: an EXPRESS one with the input and output of `CreateWorkflow`.
-    * `read_state_machine`: one with those of `ReadWorkflow`; None: nothing can be read through the API.
-    * `rest_api`: adds the resource to this API and makes none. Its stage, logs, throttling and gateway responses stay
+    * `read_state_machine`: one with those of `ReadWorkflow`; by default nothing can be read through the API.
+    * `record_type`: what is recorded; donors by default.
+    * `api`: the API to add the methods to, shared with other record types; by default one is made.
+    * `rest_api`: one that is none of ours, in place of `api`. Its stage, logs, throttling and gateway responses stay
       its own. One of another stack has to be imported (`RestApi.from_rest_api_attributes`), and its stage deployed
       afterwards by its owner.
     * `resource`: adds the methods to this resource of `rest_api`, which must not have them, and makes none. One whose
       `POST` is to be changed is for `ExistingMethod`.
-    * `authorization_type`, `authorizer`: IAM (SigV4) by default.
-    * `throttling_rate_limit`, `throttling_burst_limit`: requests a second, and at once, for the whole stage.
-    * `cloud_watch_role`: sets the role by which API Gateway writes logs, one for the account and region; False where
-      the account has one.
+    * `access`: who may call; by default as the `api` has it, and callers with IAM credentials on a `rest_api`.
+    * `with_transactions`: False where a `rest_api` has `GET /transactions/{transactionId}` already; True by default. An
+      `api` gets it once.
 
-    Access logs hold ids, codes and times; no body, no header, no name. Exposes `rest_api`, `resource`, `method`,
-    `read_methods`, `role`, `model`, and for an API of its own `url`, `access_log_group` and `gateway_responses`.
+    Exposes `api` (None on a `rest_api`), `rest_api`, `resource`, `method`, `read_methods`, `role`, `model` and `url`
+    (where to POST; None on a `rest_api`).
     """
 
     def __init__(
@@ -43,47 +44,44 @@ class DonorApi(Construct):
         *,
         state_machine: sfn.IStateMachine,
         read_state_machine: sfn.IStateMachine | None = None,
+        record_type: RecordType = DONOR,
+        api: OffChainApi | None = None,
         rest_api: apigateway.IRestApi | None = None,
         resource: apigateway.IResource | None = None,
-        record_type: RecordType = DONOR,
-        authorization_type: apigateway.AuthorizationType = apigateway.AuthorizationType.IAM,
-        authorizer: apigateway.IAuthorizer | None = None,
-        throttling_rate_limit: float = 50,
-        throttling_burst_limit: int = 100,
-        cloud_watch_role: bool = True,
-        log_retention: logs.RetentionDays = logs.RetentionDays.THREE_MONTHS,
+        access: Access | None = None,
+        with_transactions: bool = True,
     ) -> None:
         super().__init__(scope, id)
+        if api and rest_api:
+            raise ValueError("rest_api: contradicts api; give one of them")
         if resource and not rest_api:
             raise ValueError("resource: give the rest_api that it belongs to, too")
         self._record_type = record_type
-        self.access_log_group: logs.LogGroup | None = None
-        self.gateway_responses: list[apigateway.GatewayResponse] = []
-        own_api = None
-        if rest_api is None:
-            rest_api = own_api = self._make_api(
-                throttling_rate_limit, throttling_burst_limit, cloud_watch_role, log_retention
-            )
-        self.rest_api: apigateway.IRestApi = rest_api
+        self.api: OffChainApi | None = None
+        if rest_api:
+            self.rest_api: apigateway.IRestApi = rest_api
+        else:
+            self.api = api or OffChainApi(self, "Default")
+            self.rest_api = self.api.rest_api
+            self.api.add(record_type)
+        self.access = access or (self.api.access if self.api else Access())
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("apigateway.amazonaws.com"))
         state_machine.grant_start_sync_execution(self.role)
         self.model = apigateway.Model(
             self,
             "Request",
             rest_api=self.rest_api,
-            content_type="application/json",
+            content_type=CONTENT_TYPE,
             schema=_json_schema(record_type.request_schema()),
         )
         self.resource: apigateway.IResource = resource or apigateway.Resource(
             self, "Resource", parent=self.rest_api.root, path_part=record_type.path
         )
-        self._authorization: dict[str, Any] = {
-            "authorization_type": authorization_type,
-            "authorizer": authorizer,
-            "request_validator": apigateway.RequestValidator(
-                self, "Validator", rest_api=self.rest_api, validate_request_body=True, validate_request_parameters=True
-            ),
-        }
+        # Told because an API made here has the id "Default", which keeps its logical ids those of the first release.
+        self.node.default_child = self.resource.node.default_child
+        self._validator = apigateway.RequestValidator(
+            self, "Validator", rest_api=self.rest_api, validate_request_body=True, validate_request_parameters=True
+        )
         self.method = self._add_method(
             self.resource,
             "POST",
@@ -95,52 +93,72 @@ class DonorApi(Construct):
         if read_state_machine:
             read_state_machine.grant_start_sync_execution(self.role)
             self._add_reads(read_state_machine)
-        self.url = own_api.url_for_path(self.resource.path) if own_api else None
-        """Where to POST; None on an API that was handed in."""
+            if with_transactions:
+                self._add_transactions(self.api or self, read_state_machine)
+        self.url = self.api.rest_api.url_for_path(self.resource.path) if self.api else None
 
     def grant_create(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let `grantee` call `POST` on the resource, where the method's authorization is IAM."""
-        return iam.Grant.add_to_principal(
-            grantee=grantee, actions=["execute-api:Invoke"], resource_arns=[self.method.method_arn]
-        )
+        return self._grant(grantee, [self.method])
 
     def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let `grantee` call the `GET` methods, where their authorization is IAM."""
+        return self._grant(grantee, self.read_methods)
+
+    @staticmethod
+    def _grant(grantee: iam.IGrantable, methods: list[apigateway.Method]) -> iam.Grant:
         return iam.Grant.add_to_principal(
             grantee=grantee,
             actions=["execute-api:Invoke"],
-            resource_arns=[method.method_arn for method in self.read_methods],
+            resource_arns=[method.method_arn for method in methods],
         )
 
     def _add_reads(self, state_machine: sfn.IStateMachine) -> None:
-        record_type, arn = self._record_type, state_machine.state_machine_arn
+        name, identifier = self._record_type.name, self._record_type.identifying_field
+        self._add_read(
+            self.resource.add_resource(f"{{{identifier}}}"),
+            f"Read{name}",
+            state_machine,
+            query="record",
+            parameters=[RequestParameter("identifier", "path", identifier), _query("verify"), _query("inline")],
+        )
+        self._add_read(
+            self.resource,
+            f"List{name}s",
+            state_machine,
+            query="list",
+            parameters=[_query("limit"), _query("nextToken")],
+        )
+
+    def _add_transactions(self, scope: Construct, state_machine: sfn.IStateMachine) -> None:
+        # On a shared API its logical ids do not depend on which record type comes first.
+        if scope.node.try_find_child("Transactions"):
+            return
         transactions = apigateway.Resource(
-            self, "Transactions", parent=self.rest_api.root, path_part="transactions"
+            scope, "Transactions", parent=self.rest_api.root, path_part="transactions"
         ).add_resource("{transactionId}")
-        one = self.resource.add_resource(f"{{{record_type.identifying_field}}}")
-        identifier = RequestParameter("identifier", "path", record_type.identifying_field)
-        reads = [
-            (one, f"Read{record_type.name}", "record", [identifier, _query("verify"), _query("inline")]),
-            (self.resource, f"List{record_type.name}s", "list", [_query("limit"), _query("nextToken")]),
-            (
-                transactions,
-                "ReadTransaction",
-                "transaction",
-                [RequestParameter("transactionId", "path", "transactionId")],
-            ),
-        ]
-        for resource, operation, query, parameters in reads:
-            self.read_methods.append(
-                self._add_method(
-                    resource,
-                    "GET",
-                    operation,
-                    read_integration(record_type, arn, query=query, parameters=parameters),
-                    request_parameters={
-                        f"method.request.{each.place}.{each.name}": each.place == "path" for each in parameters
-                    },
-                )
-            )
+        self._add_read(
+            transactions,
+            "ReadTransaction",
+            state_machine,
+            query="transaction",
+            parameters=[RequestParameter("transactionId", "path", "transactionId")],
+        )
+
+    def _add_read(
+        self,
+        resource: apigateway.IResource,
+        operation: str,
+        state_machine: sfn.IStateMachine,
+        *,
+        query: str,
+        parameters: list[RequestParameter],
+    ) -> None:
+        integration = read_integration(
+            self._record_type, state_machine.state_machine_arn, query=query, parameters=parameters
+        )
+        required = {f"method.request.{each.place}.{each.name}": each.place == "path" for each in parameters}
+        self.read_methods.append(self._add_method(resource, "GET", operation, integration, request_parameters=required))
 
     def _add_method(
         self,
@@ -155,58 +173,13 @@ class DonorApi(Construct):
             self._aws_integration(integration),
             operation_name=operation,
             method_responses=[apigateway.MethodResponse(status_code=str(status)) for status in integration.statuses],
-            **self._authorization,
+            request_validator=self._validator,
+            **self.access.method_options(),
             **request,
         )
-        if self._authorization["authorization_type"] == apigateway.AuthorizationType.IAM:
+        if self.access.is_iam:
             acknowledge(method, {"COG4": "Callers are authorised by IAM: they sign requests with SigV4."})
         return method
-
-    def _make_api(
-        self, rate_limit: float, burst_limit: int, cloud_watch_role: bool, log_retention: logs.RetentionDays
-    ) -> apigateway.RestApi:
-        self.access_log_group = logs.LogGroup(self, "AccessLogs", retention=log_retention)
-        api = apigateway.RestApi(
-            self,
-            "RestApi",
-            rest_api_name=cdk.Names.unique_resource_name(self, max_length=64),
-            description=f"Creates a {self._record_type.name}: data off the chain, its proof on it",
-            endpoint_types=[apigateway.EndpointType.REGIONAL],
-            cloud_watch_role=cloud_watch_role,
-            deploy_options=apigateway.StageOptions(
-                access_log_destination=apigateway.LogGroupLogDestination(self.access_log_group),
-                access_log_format=apigateway.AccessLogFormat.custom(json.dumps(_ACCESS_LOG)),
-                logging_level=apigateway.MethodLoggingLevel.ERROR,
-                data_trace_enabled=False,
-                metrics_enabled=True,
-                tracing_enabled=True,
-                throttling_rate_limit=rate_limit,
-                throttling_burst_limit=burst_limit,
-            ),
-        )
-        acknowledge(
-            api.deployment_stage,
-            {"APIG3": "Callers are authenticated before anything runs; a web ACL is the operator's to choose."},
-        )
-        if cloud_watch_role:
-            acknowledge(
-                api.node.find_child("CloudWatchRole"),
-                {managed_policy(_PUSH_TO_LOGS): "The account's one role for API Gateway's logs, as AWS has it."},
-            )
-        for name, (status, error, message) in gateway_answers(self._record_type).items():
-            # Not Velocity: API Gateway puts in $context values and nothing else, validationErrorString already escaped.
-            body = {"error": error, "message": message, "requestId": "$context.requestId"}
-            self.gateway_responses.append(
-                apigateway.GatewayResponse(
-                    self,
-                    f"Gateway{name}",
-                    rest_api=api,
-                    type=apigateway.ResponseType.of(name),
-                    status_code=str(status) if status else None,
-                    templates={"application/json": json.dumps(body)},
-                )
-            )
-        return api
 
     def _aws_integration(self, integration: WorkflowIntegration) -> apigateway.AwsIntegration:
         return apigateway.AwsIntegration(
@@ -230,27 +203,12 @@ class DonorApi(Construct):
         )
 
 
+DonorApi = RecordApi
+"""The blog post's records are donors, and so is the default record type."""
+
+
 def _query(name: str) -> RequestParameter:
     return RequestParameter(name, "querystring", name)
-
-
-_PUSH_TO_LOGS = "service-role/AmazonAPIGatewayPushToCloudWatchLogs"
-
-_ACCESS_LOG = {
-    "requestId": "$context.requestId",
-    "extendedRequestId": "$context.extendedRequestId",
-    "requestTime": "$context.requestTime",
-    "sourceIp": "$context.identity.sourceIp",
-    "caller": "$context.identity.caller",
-    "httpMethod": "$context.httpMethod",
-    "resourcePath": "$context.resourcePath",
-    "status": "$context.status",
-    "errorType": "$context.error.responseType",
-    "integrationStatus": "$context.integration.status",
-    "integrationLatency": "$context.integration.latency",
-    "responseLatency": "$context.responseLatency",
-    "xrayTraceId": "$context.xrayTraceId",
-}
 
 
 def _json_schema(schema: dict[str, Any]) -> apigateway.JsonSchema:
@@ -263,6 +221,7 @@ def _json_schema(schema: dict[str, Any]) -> apigateway.JsonSchema:
         required=schema.get("required"),
         min_length=schema.get("minLength"),
         max_length=schema.get("maxLength"),
+        pattern=schema.get("pattern"),
         properties={name: _json_schema(part) for name, part in schema["properties"].items()}
         if "properties" in schema
         else None,

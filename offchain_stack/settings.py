@@ -14,6 +14,7 @@ from constructs import Node
 
 from .endpoint import Endpoint
 from .fabric import SECRET_NAME_PATTERN, FabricUser
+from .record_type import DONOR, RecordType
 
 _PREFIX = "offchain"
 _FILE = "offchainSettings"
@@ -114,6 +115,17 @@ def _fabric_endpoint(value: Any) -> str | InterfaceEndpoint:
     return InterfaceEndpoint(
         id=_text(r"vpce-[0-9a-f]+")(given["id"]), security_group_id=_text(r"sg-[0-9a-f]+")(given["securityGroupId"])
     )
+
+
+def _record_types(value: Any) -> tuple[RecordType, ...]:
+    if not isinstance(value, list) or not value:
+        raise ValueError
+    types = tuple(DONOR if each == DONOR.path else RecordType.from_values(each) for each in value)
+    for kind in ("name", "path"):
+        given = [getattr(each, kind) for each in types]
+        if len(set(given)) != len(given):
+            raise ValueError(f"two have the same {kind}")
+    return types
 
 
 def _secret_names(value: Any) -> str:
@@ -241,6 +253,24 @@ class Settings:
         "CA certificates of peers and orderers: PEM text or an S3 location in the stack's region",
         default=None,
     )
+    record_types: tuple[RecordType, ...] = _setting(
+        _record_types,
+        [
+            "donors",
+            {
+                "name": "Invoice",
+                "identifyingField": "invoiceNumber",
+                "ledgerFields": [{"name": "invoiceNumber", "maxLength": 40}],
+                "dataField": "document",
+                "contentTypes": ["application/pdf"],
+                "createFunction": "createInvoice",
+                "readFunction": "queryInvoice",
+                "listFunction": "queryAllInvoices",
+            },
+        ],
+        "What is recorded: `donors`, and types of your own",
+        default=(DONOR,),
+    )
     chaincode_function_arn: str | None = _setting(
         _text(r"arn:[^:]+:lambda:[^:]+:\d{12}:function:[^:]+(:[^:]+)?"),
         "arn:aws:lambda:us-east-1:111122223333:function:ngo-lambda",
@@ -343,7 +373,7 @@ class Settings:
                 try:
                     parsed[field.name] = setting.parse(values[name])
                 except ValueError as error:
-                    raise _error(name, "wrong", setting) from error
+                    raise _error(name, f"wrong: {error}" if str(error) else "wrong", setting) from error
             elif field.default is dataclasses.MISSING:
                 raise _error(name, "missing", setting)
         if parsed.get("connection_profile"):

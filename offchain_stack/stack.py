@@ -10,57 +10,89 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from .api import DonorApi
-from .batches import SweepWorkflow, VerifyAllWorkflow
 from .fabric import FabricNetwork
-from .functions import (
-    ChaincodeFunction,
-    QueryFunction,
-    SweepFunction,
-    UploadFunction,
-    VerifyAllFunction,
-    VerifyFunction,
-)
-from .read_workflow import ReadWorkflow
 from .record_type import DONOR, RecordType
+from .records import OffChainRecords
+from .rest_api import OffChainApi
 from .settings import InterfaceEndpoint, Settings
 from .store import OffChainStore
-from .workflow import CreateWorkflow
 
 
 class OffChainStack(cdk.Stack):
-    """Everything one deployment needs, in a VPC that is there already.
+    """Everything one deployment needs, in a VPC that is there already: one store, one network and one API, and the
+    records of each type in the settings.
 
-    Exposes its constructs: `vpc`, `store`, `network`, `upload_function`, `chaincode_function` (None where an existing
-    one is used), `workflow`, `query_function`, `verify_function`, `read_workflow`, `sweep_function`, `sweep`,
-    `verify_all_function`, `verify_all` and `api`. Outputs: `ApiUrl`, `BucketName`, `StateMachineArn`,
-    `SweepFunctionName`, `VerifyAllStateMachineArn`.
+    * `settings`: what is particular to the deployment.
+    * `env`: account and region; by default those of the settings, or none.
+
+    Exposes `vpc`, `store`, `network`, `api` and `records` (each type's `OffChainRecords` by its path). Outputs:
+    `ApiUrl`, `BucketName`, and of each record type `StateMachineArn`, `SweepFunctionName` and
+    `VerifyAllStateMachineArn`, with the type's name in front unless it is the donor.
     """
 
-    def __init__(
-        self,
-        scope: Construct,
-        id: str,
-        *,
-        settings: Settings,
-        record_type: RecordType = DONOR,
-        env: cdk.Environment | None = None,
-    ) -> None:
+    def __init__(self, scope: Construct, id: str, *, settings: Settings, env: cdk.Environment | None = None) -> None:
         if env is None and settings.account:
             env = cdk.Environment(account=settings.account, region=settings.region)
         super().__init__(scope, id, env=env, description="Off-chain data in S3 with its proof on Hyperledger Fabric")
+        self._settings = settings
         self.vpc = self._vpc(settings)
-        groups = [
+        self._security_groups = [
             ec2.SecurityGroup.from_security_group_id(self, f"SecurityGroup{number}", group)
             for number, group in enumerate(settings.security_group_ids or ())
         ] or None
+        self._existing_chaincode_function = (
+            lambda_.Function.from_function_arn(self, "ExistingChaincode", settings.chaincode_function_arn)
+            if settings.chaincode_function_arn
+            else None
+        )
+        self.store = self._store(settings)
+        self.network = self._network(settings)
+        self.api = OffChainApi(
+            self,
+            "Api",
+            cloud_watch_role=settings.cloud_watch_role == "create",
+            throttling_rate_limit=settings.throttling_rate_limit,
+            throttling_burst_limit=settings.throttling_burst_limit,
+        )
+        self.records = {each.path: self._records(each) for each in settings.record_types}
+        cdk.CfnOutput(self, "ApiUrl", value=self.api.rest_api.url)
+        cdk.CfnOutput(self, "BucketName", value=self.store.bucket.bucket_name)
+
+    def _records(self, record_type: RecordType) -> OffChainRecords:
+        # Before there were other types, donors had no part of their own: what is named "Default" changes no logical id.
+        prefix = "" if record_type.name == DONOR.name else record_type.name
+        hours = self._settings.verify_all_interval_hours
+        records = OffChainRecords(
+            self,
+            f"{prefix}Records" if prefix else "Default",
+            vpc=self.vpc,
+            network=self.network,
+            record_type=record_type,
+            store=self.store,
+            api=self.api,
+            security_groups=self._security_groups,
+            existing_chaincode_function=self._existing_chaincode_function,
+            sweep_schedule=events.Schedule.rate(cdk.Duration.minutes(self._settings.sweep_interval_minutes)),
+            verify_all_schedule=events.Schedule.rate(cdk.Duration.hours(hours)) if hours else None,
+            url_expires=cdk.Duration.minutes(self._settings.url_expires_minutes),
+        )
+        outputs = {
+            "StateMachineArn": records.workflow.state_machine.state_machine_arn,
+            "SweepFunctionName": records.sweep_function.function.function_name,
+            "VerifyAllStateMachineArn": records.verify_all.state_machine.state_machine_arn,
+        }
+        for name, value in outputs.items():
+            cdk.CfnOutput(self, f"{prefix}{name}", value=value)
+        return records
+
+    def _store(self, settings: Settings) -> OffChainStore:
         key = kms.Key.from_key_arn(self, "Key", settings.kms_key_arn) if settings.kms_key_arn else None
         bucket = (
             s3.Bucket.from_bucket_attributes(self, "Bucket", bucket_name=settings.bucket_name, encryption_key=key)
             if settings.bucket_name
             else None
         )
-        self.store = OffChainStore(
+        return OffChainStore(
             self,
             "Store",
             vpc=self.vpc,
@@ -68,104 +100,8 @@ class OffChainStack(cdk.Stack):
             bucket=bucket,
             encryption_key=None if bucket else key,
             noncurrent_days=settings.noncurrent_days,
-            record_type=record_type,
+            record_types=settings.record_types,
         )
-        self.network = self._network(settings)
-        if self.network.tls_roots_arn:
-            self.store.admit(actions=["s3:GetObject"], resources=[self.network.tls_roots_arn])
-        self.upload_function = UploadFunction(
-            self,
-            "Upload",
-            vpc=self.vpc,
-            security_groups=groups,
-            bucket=self.store.bucket,
-            network=self.network,
-            record_type=record_type,
-            plan_transactions=not settings.chaincode_function_arn,
-        )
-        self.chaincode_function: ChaincodeFunction | None = None
-        if settings.chaincode_function_arn:
-            invokes = lambda_.Function.from_function_arn(self, "ExistingChaincode", settings.chaincode_function_arn)
-        else:
-            self.chaincode_function = ChaincodeFunction(
-                self, "Chaincode", vpc=self.vpc, security_groups=groups, network=self.network, record_type=record_type
-            )
-            invokes = self.chaincode_function.function
-        self.workflow = CreateWorkflow(
-            self,
-            "Workflow",
-            upload_function=self.upload_function.function,
-            chaincode_function=invokes,
-            bucket=self.store.bucket,
-            record_type=record_type,
-            existing_chaincode_function=bool(settings.chaincode_function_arn),
-        )
-        self.query_function = QueryFunction(
-            self, "Query", vpc=self.vpc, security_groups=groups, network=self.network, record_type=record_type
-        )
-        self.store.admit_read()
-        self.verify_function = VerifyFunction(
-            self,
-            "Verify",
-            vpc=self.vpc,
-            security_groups=groups,
-            bucket=self.store.bucket,
-            record_type=record_type,
-            url_expires=cdk.Duration.minutes(settings.url_expires_minutes),
-        )
-        self.read_workflow = ReadWorkflow(
-            self,
-            "Read",
-            query_function=self.query_function.function,
-            verify_function=self.verify_function.function,
-        )
-        self.store.admit_sweep()
-        self.sweep_function = SweepFunction(
-            self,
-            "SweepFunction",
-            vpc=self.vpc,
-            security_groups=groups,
-            bucket=self.store.bucket,
-            network=self.network,
-            record_type=record_type,
-        )
-        self.sweep = SweepWorkflow(
-            self,
-            "Sweep",
-            sweep_function=self.sweep_function.function,
-            schedule=events.Schedule.rate(cdk.Duration.minutes(settings.sweep_interval_minutes)),
-        )
-        self.verify_all_function = VerifyAllFunction(
-            self,
-            "VerifyAllFunction",
-            vpc=self.vpc,
-            security_groups=groups,
-            bucket=self.store.bucket,
-            network=self.network,
-            record_type=record_type,
-        )
-        hours = settings.verify_all_interval_hours
-        self.verify_all = VerifyAllWorkflow(
-            self,
-            "VerifyAll",
-            verify_all_function=self.verify_all_function.function,
-            schedule=events.Schedule.rate(cdk.Duration.hours(hours)) if hours else None,
-        )
-        self.api = DonorApi(
-            self,
-            "Api",
-            state_machine=self.workflow.state_machine,
-            read_state_machine=self.read_workflow.state_machine,
-            record_type=record_type,
-            cloud_watch_role=settings.cloud_watch_role == "create",
-            throttling_rate_limit=settings.throttling_rate_limit,
-            throttling_burst_limit=settings.throttling_burst_limit,
-        )
-        cdk.CfnOutput(self, "ApiUrl", value=str(self.api.url))
-        cdk.CfnOutput(self, "BucketName", value=self.store.bucket.bucket_name)
-        cdk.CfnOutput(self, "SweepFunctionName", value=self.sweep_function.function.function_name)
-        cdk.CfnOutput(self, "VerifyAllStateMachineArn", value=self.verify_all.state_machine.state_machine_arn)
-        cdk.CfnOutput(self, "StateMachineArn", value=self.workflow.state_machine.state_machine_arn)
 
     def _vpc(self, settings: Settings) -> ec2.IVpc:
         if settings.subnet_ids is None:

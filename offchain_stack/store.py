@@ -92,6 +92,8 @@ class OffChainStore(Construct):
     * `encryption_key`: a customer key for the new bucket, in place of S3's own. Object hashes are then computed,
       because an ETag under KMS is no MD5.
     * `noncurrent_days`: days after which an object version that is no longer the newest is deleted.
+    * `record_types`: whose prefixes the endpoint admits from the start; donors by default. `OffChainRecords` admits its
+      own.
     * `access_log_bucket`: where S3 writes the new bucket's server access logs; None: nowhere. The API's, workflow's and
       functions' logs already name each write; CloudTrail data events are the other way.
 
@@ -110,12 +112,12 @@ class OffChainStore(Construct):
         encryption_key: kms.IKey | None = None,
         noncurrent_days: int = 30,
         access_log_bucket: s3.IBucket | None = None,
-        record_type: RecordType = DONOR,
+        record_types: Sequence[RecordType] = (DONOR,),
     ) -> None:
         super().__init__(scope, id)
         if bucket and (encryption_key or access_log_bucket):
             raise ValueError("bucket: is there already, so encryption_key and access_log_bucket cannot be set on it")
-        self._record_type = record_type
+        self._prefixes: list[str] = []
         self.bucket: s3.IBucket = bucket or s3.Bucket(
             self,
             "Bucket",
@@ -155,7 +157,8 @@ class OffChainStore(Construct):
                 service=ec2.GatewayVpcEndpointAwsService.S3,
                 subnets=[subnets or ec2.SubnetSelection()],
             )
-            self.admit(actions=_WRITE_ACTIONS, resources=[self.bucket.arn_for_objects(f"{record_type.key_prefix}*")])
+        for record_type in record_types:
+            self.admit_create(record_type)
 
     def admit(self, *, actions: Sequence[str], resources: Sequence[str]) -> None:
         """Let this account's principals use the endpoint for `actions` on `resources` (ARNs), too. Nothing happens
@@ -170,30 +173,43 @@ class OffChainStore(Construct):
                 )
             )
 
-    def admit_read(self) -> None:
+    def admit_create(self, record_type: RecordType) -> None:
+        """Let the functions that write use the endpoint for `record_type`. Raises ValueError where its prefix lies in
+        another record type's, or the other way round."""
+        prefix = record_type.key_prefix
+        if prefix in self._prefixes:
+            return
+        for other in self._prefixes:
+            if prefix.startswith(other) or other.startswith(prefix):
+                raise ValueError(f"record_type: key_prefix {prefix!r} and {other!r} lie in each other; change one")
+        self._prefixes.append(prefix)
+        self.admit(actions=_WRITE_ACTIONS, resources=[self._objects(record_type)])
+
+    def admit_read(self, record_type: RecordType = DONOR) -> None:
         """Let the functions that verify use the endpoint, too."""
-        prefix = self.bucket.arn_for_objects(f"{self._record_type.key_prefix}*")
-        self.admit(actions=_READ_ACTIONS, resources=[prefix])
+        self.admit(actions=_READ_ACTIONS, resources=[self._objects(record_type)])
         self.admit(actions=["s3:ListBucketVersions"], resources=[self.bucket.bucket_arn])
 
-    def admit_sweep(self) -> None:
+    def admit_sweep(self, record_type: RecordType = DONOR) -> None:
         """Let the sweep use the endpoint, too."""
-        prefix = self.bucket.arn_for_objects(f"{self._record_type.key_prefix}*")
-        self.admit(actions=_SWEEP_ACTIONS, resources=[prefix])
+        self.admit(actions=_SWEEP_ACTIONS, resources=[self._objects(record_type)])
         self.admit(actions=["s3:ListBucketVersions"], resources=[self.bucket.bucket_arn])
 
-    def grant_write(self, grantee: iam.IGrantable) -> iam.Grant:
+    def grant_write(self, grantee: iam.IGrantable, record_type: RecordType = DONOR) -> iam.Grant:
         """Let `grantee` write objects under the record type's prefix and read back what it wrote."""
-        return grant_write(self.bucket, self._record_type, grantee)
+        return grant_write(self.bucket, record_type, grantee)
 
-    def grant_delete_version(self, grantee: iam.IGrantable) -> iam.Grant:
+    def grant_delete_version(self, grantee: iam.IGrantable, record_type: RecordType = DONOR) -> iam.Grant:
         """Let `grantee` delete versions of objects under the record type's prefix, each named by its id."""
-        return grant_delete_version(self.bucket, self._record_type, grantee)
+        return grant_delete_version(self.bucket, record_type, grantee)
 
-    def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
+    def grant_read(self, grantee: iam.IGrantable, record_type: RecordType = DONOR) -> iam.Grant:
         """Let `grantee` list and read versions of objects under the record type's prefix."""
-        return grant_read(self.bucket, self._record_type, grantee)
+        return grant_read(self.bucket, record_type, grantee)
 
-    def grant_sweep(self, grantee: iam.IGrantable) -> iam.Grant:
+    def grant_sweep(self, grantee: iam.IGrantable, record_type: RecordType = DONOR) -> iam.Grant:
         """Let `grantee` list, read, tag and delete versions of objects under the record type's prefix."""
-        return grant_sweep(self.bucket, self._record_type, grantee)
+        return grant_sweep(self.bucket, record_type, grantee)
+
+    def _objects(self, record_type: RecordType) -> str:
+        return self.bucket.arn_for_objects(f"{record_type.key_prefix}*")

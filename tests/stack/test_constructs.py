@@ -1,7 +1,6 @@
 """Each construct alone, in another project's stack: the least statement that works, and what may be handed in."""
 
 import dataclasses
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -19,12 +18,14 @@ from stack_template import Template, flat, of_type, only
 
 from offchain_stack import (
     DONOR,
+    Access,
     ChaincodeFunction,
     CreateWorkflow,
     DonorApi,
     Endpoint,
     FabricNetwork,
     FabricUser,
+    OffChainApi,
     OffChainStore,
     QueryFunction,
     ReadWorkflow,
@@ -318,14 +319,9 @@ class TestDonorApi:
             handler = lambda_.Function.from_function_arn(
                 stack, "Handler", "arn:aws:lambda:us-east-1:111122223333:function:authorizer"
             )
-            DonorApi(
-                stack,
-                "Api",
-                state_machine=machine(stack),
-                authorization_type=apigateway.AuthorizationType.CUSTOM,
-                authorizer=apigateway.TokenAuthorizer(stack, "Authorizer", handler=handler),
-                cloud_watch_role=False,
-            )
+            access = Access(authorizer=apigateway.TokenAuthorizer(stack, "Authorizer", handler=handler))
+            api = OffChainApi(stack, "Shared", access=access, cloud_watch_role=False)
+            DonorApi(stack, "Api", state_machine=machine(stack), api=api)
 
         template = synthesize(build)["Foreign"]
         assert only(template, "AWS::ApiGateway::Method")["AuthorizationType"] == "CUSTOM"
@@ -361,7 +357,6 @@ class TestReading:
                 "Api",
                 state_machine=machine(stack),
                 read_state_machine=read.state_machine,
-                cloud_watch_role=False,
             )
             caller = iam.Role(stack, "Caller", assumed_by=iam.AccountRootPrincipal())
             api.grant_read(caller)
@@ -407,55 +402,6 @@ class TestReading:
 
 
 class TestRecordType:
-    def test_another_type_says_nothing_of_donors(self, synthesize: Synthesize) -> None:
-        receipt = dataclasses.replace(
-            DONOR,
-            name="Receipt",
-            path="receipts",
-            data_field="scan",
-            key_prefix="receipts/",
-            create_function="createReceipt",
-            read_function="queryReceipt",
-            list_function="queryAllReceipts",
-            query_functions=("queryReceipt",),
-            already_exists_error="ReceiptAlreadyExists",
-            invalid_data_error="InvalidScan",
-            data_too_large_error="ScanTooLarge",
-            not_found_error="ReceiptNotFound",
-            object_tampered_error="ScanTampered",
-            object_missing_error="ScanMissing",
-            identifying_field="receiptNumber",
-            ledger_fields=(dataclasses.replace(DONOR.ledger_fields[0], name="receiptNumber"),),
-        )
-
-        def build(app: cdk.App) -> None:
-            stack, vpc = foreign(app)
-            store = OffChainStore(stack, "Store", vpc=vpc, record_type=receipt)
-            ledger = network(stack)
-            upload = UploadFunction(stack, "Upload", vpc=vpc, bucket=store.bucket, network=ledger, record_type=receipt)
-            chaincode = ChaincodeFunction(stack, "Chaincode", vpc=vpc, network=ledger, record_type=receipt)
-            workflow = CreateWorkflow(
-                stack,
-                "Workflow",
-                upload_function=upload.function,
-                chaincode_function=chaincode.function,
-                bucket=store.bucket,
-                record_type=receipt,
-            )
-            query = QueryFunction(stack, "Query", vpc=vpc, network=ledger, record_type=receipt)
-            verify = VerifyFunction(stack, "Verify", vpc=vpc, bucket=store.bucket, record_type=receipt)
-            read = ReadWorkflow(
-                stack, "Read", query_function=query.function, verify_function=verify.function
-            ).state_machine
-            VerifyAllFunction(stack, "All", vpc=vpc, bucket=store.bucket, network=ledger, record_type=receipt)
-            machine = workflow.state_machine
-            DonorApi(stack, "Api", state_machine=machine, read_state_machine=read, record_type=receipt)
-
-        text = json.dumps(synthesize(build)["Foreign"])
-        assert "InvokeCreateReceiptChaincode" in text
-        assert "donor" not in text.lower()
-        assert "image:" not in text
-
     @pytest.mark.parametrize(
         ("change", "message"),
         [

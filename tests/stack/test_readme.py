@@ -24,7 +24,8 @@ def test_settings() -> None:
         setting = field.metadata["setting"]
         first, *rest = field.name.split("_")
         name = first + "".join(part.capitalize() for part in rest)
-        default = {dataclasses.MISSING: "required", None: "none"}.get(field.default, f"`{field.default}`")
+        named = {dataclasses.MISSING: "required", None: "none", (DONOR,): '`["donors"]`'}
+        default = named.get(field.default, f"`{field.default}`")
         expected.append([f"`{name}`", default, f"{setting.doc}, such as `{json.dumps(setting.example)}`"])
     assert rows("Settings") == expected
 

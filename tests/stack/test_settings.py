@@ -58,6 +58,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "orderers": (["orderer"], [{}]),
     "endorsements": (0, "1", 1.5, True),
     "tlsRoots": ("tls.pem", "s3://bucket", "-----BEGIN CERTIFICATE-----"),
+    "recordTypes": ("donors", [], ["invoices"], ["donors", "donors"], [{"name": "Invoice"}], [7]),
     "chaincodeFunctionArn": ("ngo-lambda", "arn:aws:sns:us-east-1:111122223333:topic"),
     "users": ([], "lambdaUser", [""], [{"name": "lambdaUser"}], ["lambdaUser", "lambdaUser"], [7]),
     "member": ("", "member 1"),
@@ -120,7 +121,7 @@ def test_unknown(values: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", WRONG)
 def test_every_example_is_right(name: str, values: dict[str, Any]) -> None:
-    example = json.loads(refusal({**values, name: WRONG[name][0]}).partition("such as ")[2])
+    example = json.loads(refusal({**values, name: WRONG[name][0]}).rpartition("such as ")[2])
     if name in ("managedBlockchain", "fabricEndpoint", "connectionProfile"):
         values = {key: value for key, value in values.items() if key not in EXPLICIT}
     if name == "fabricEndpoint":

@@ -1,0 +1,162 @@
+"""OffChainRecords: all that one record type needs, on a store, a network and an API that it may share with others."""
+
+import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_events as events
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from .access import Access
+from .api import RecordApi
+from .batches import SweepWorkflow, VerifyAllWorkflow
+from .fabric import FabricNetwork
+from .function import FunctionOptions
+from .functions import (
+    ChaincodeFunction,
+    QueryFunction,
+    SweepFunction,
+    UploadFunction,
+    VerifyAllFunction,
+    VerifyFunction,
+)
+from .read_workflow import ReadWorkflow
+from .record_type import DONOR, RecordType
+from .rest_api import OffChainApi
+from .store import OffChainStore
+from .workflow import CreateWorkflow
+
+
+class OffChainRecords(Construct):
+    """Creates, reads, sweeps and verifies the records of one type: its functions, workflows and methods of the API.
+
+    * `vpc`: where the functions run.
+    * `network`: the ledger, and the Fabric users.
+    * `record_type`: what is recorded; donors by default.
+    * `store`: where the data goes; by default one is made. Record types may share one: each keeps to its key prefix.
+    * `api`: the API to add the record type to; by default one is made. Record types on one network may share one.
+    * `access`: who may call this record type's methods; by default as the API has it.
+    * `subnets`, `security_groups`: of the functions, as in `FunctionOptions`.
+    * `existing_chaincode_function`: invokes the chaincode in place of ours, as in `CreateWorkflow`; none by default.
+    * `sweep_schedule`: when the sweep starts by itself; every hour by default.
+    * `verify_all_schedule`: when everything is verified; by default only when started by hand.
+    * `url_expires`: how long a URL to a verified object is good for; five minutes by default.
+    * `log_retention`: how long logs are kept; three months by default.
+
+    Exposes `record_type`, `store`, `upload_function`, `chaincode_function` (None where an existing one is used),
+    `workflow`, `query_function`, `verify_function`, `read_workflow`, `sweep_function`, `sweep`, `verify_all_function`,
+    `verify_all`, `record_api` and `api`.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        vpc: ec2.IVpc,
+        network: FabricNetwork,
+        record_type: RecordType = DONOR,
+        store: OffChainStore | None = None,
+        api: OffChainApi | None = None,
+        access: Access | None = None,
+        subnets: ec2.SubnetSelection | None = None,
+        security_groups: list[ec2.ISecurityGroup] | None = None,
+        existing_chaincode_function: lambda_.IFunction | None = None,
+        sweep_schedule: events.Schedule | None = None,
+        verify_all_schedule: events.Schedule | None = None,
+        url_expires: cdk.Duration | None = None,
+        log_retention: logs.RetentionDays = logs.RetentionDays.THREE_MONTHS,
+    ) -> None:
+        super().__init__(scope, id)
+        self.record_type = record_type
+        self.api = api or OffChainApi(self, "RestApi", access=access, log_retention=log_retention)
+        self.api.use_network(network)
+        self.store = store or OffChainStore(self, "Store", vpc=vpc, subnets=subnets, record_types=[record_type])
+        self.store.admit_create(record_type)
+        self.store.admit_read(record_type)
+        self.store.admit_sweep(record_type)
+        if network.tls_roots_arn:
+            self.store.admit(actions=["s3:GetObject"], resources=[network.tls_roots_arn])
+        options: FunctionOptions = {
+            "vpc": vpc,
+            "subnets": subnets,
+            "security_groups": security_groups,
+            "log_retention": log_retention,
+        }
+        bucket = self.store.bucket
+        self.upload_function = UploadFunction(
+            self,
+            "Upload",
+            bucket=bucket,
+            network=network,
+            record_type=record_type,
+            plan_transactions=not existing_chaincode_function,
+            **options,
+        )
+        self.chaincode_function: ChaincodeFunction | None = None
+        if existing_chaincode_function:
+            invokes = existing_chaincode_function
+        else:
+            self.chaincode_function = ChaincodeFunction(
+                self, "Chaincode", network=network, record_type=record_type, **options
+            )
+            invokes = self.chaincode_function.function
+        self.workflow = CreateWorkflow(
+            self,
+            "Workflow",
+            upload_function=self.upload_function.function,
+            chaincode_function=invokes,
+            bucket=bucket,
+            record_type=record_type,
+            existing_chaincode_function=bool(existing_chaincode_function),
+            log_retention=log_retention,
+        )
+        self.query_function = QueryFunction(self, "Query", network=network, record_type=record_type, **options)
+        self.verify_function = VerifyFunction(
+            self, "Verify", bucket=bucket, record_type=record_type, url_expires=url_expires, **options
+        )
+        self.read_workflow = ReadWorkflow(
+            self,
+            "Read",
+            query_function=self.query_function.function,
+            verify_function=self.verify_function.function,
+            log_retention=log_retention,
+        )
+        self.sweep_function = SweepFunction(
+            self, "SweepFunction", bucket=bucket, network=network, record_type=record_type, **options
+        )
+        self.sweep = SweepWorkflow(
+            self,
+            "Sweep",
+            sweep_function=self.sweep_function.function,
+            schedule=sweep_schedule or events.Schedule.rate(cdk.Duration.hours(1)),
+            log_retention=log_retention,
+        )
+        self.verify_all_function = VerifyAllFunction(
+            self, "VerifyAllFunction", bucket=bucket, network=network, record_type=record_type, **options
+        )
+        self.verify_all = VerifyAllWorkflow(
+            self,
+            "VerifyAll",
+            verify_all_function=self.verify_all_function.function,
+            schedule=verify_all_schedule,
+            log_retention=log_retention,
+        )
+        self.record_api = RecordApi(
+            self,
+            "Api",
+            state_machine=self.workflow.state_machine,
+            read_state_machine=self.read_workflow.state_machine,
+            record_type=record_type,
+            api=self.api,
+            access=access,
+        )
+
+    def grant_create(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let `grantee` create records through the API, where callers sign with IAM credentials."""
+        return self.record_api.grant_create(grantee)
+
+    def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let `grantee` read records through the API, where callers sign with IAM credentials."""
+        return self.record_api.grant_read(grantee)
