@@ -26,7 +26,7 @@ class Verdict(enum.Enum):
 class StoredSubmission:
     """What an object's key and metadata tell of its submission.
 
-    `identifier` is the record's, such as the donor's user name. `transaction_ids` are all under which it may have been
+    `identifier` is the record's. `transaction_ids` are all under which it may have been
     ordered. `nonces` are those of its own, in the order in which they may be used.
     """
 
@@ -59,12 +59,13 @@ class Judge:
         """
         try:
             identity = self.identities.identity(stored.fabric_username)
-            if self._is_committed(identity, stored, deadline):
-                return Verdict.COMMITTED
-            if not self._is_retired(identity, stored, old, deadline):
-                return Verdict.OPEN
-            # What came before the retirement, if anything, is visible now.
-            return Verdict.COMMITTED if self._is_committed(identity, stored, deadline) else Verdict.DEAD
+            with self.identities.forget_if_denied(stored.fabric_username):
+                if self._is_committed(identity, stored, deadline):
+                    return Verdict.COMMITTED
+                if not self._is_retired(identity, stored, old, deadline):
+                    return Verdict.OPEN
+                # What came before the retirement, if anything, is visible now.
+                return Verdict.COMMITTED if self._is_committed(identity, stored, deadline) else Verdict.DEAD
         except (LedgerUnavailable, OutcomeUnknown) as error:
             logger.warning("The ledger gave no verdict", extra={"key": stored.key, "error": error.message})
         except OffchainError as error:

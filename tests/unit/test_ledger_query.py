@@ -97,10 +97,12 @@ def test_an_unknown_transaction_is_not_found(fabric: Fabric) -> None:
     assert fabric.ledger().find(fabric.identity, "ab" * 32, deadline=time.monotonic() + 2) is None
 
 
-def test_a_peer_that_may_not_be_asked_is_not_an_answer(fabric: Fabric) -> None:
+@pytest.mark.parametrize("method", ["find", "status"])
+def test_a_stranger_and_a_broken_key_may_not_look_up_a_transaction(fabric: Fabric, method: str) -> None:
     stranger = client_identity(fabric.emulation, "stranger", msp_id="OrdererMSP", role="admin")
-    with pytest.raises(errors.LedgerUnavailable):
-        fabric.ledger().find(stranger, "ab" * 32, deadline=time.monotonic() + 2)
+    for identity in (stranger, replace(fabric.identity, private_key="no key")):
+        with pytest.raises(errors.EndorsementFailed):
+            getattr(fabric.ledger(), method)(identity, "ab" * 32, deadline=time.monotonic() + 2)
 
 
 # A record that may not be everywhere yet
@@ -320,12 +322,6 @@ def test_without_a_peer_no_transaction_is_unknown(fabric: Fabric) -> None:
         peer.kill()
     with pytest.raises(errors.LedgerUnavailable):
         ledger.status(fabric.identity, "ab" * 32, deadline=time.monotonic() + 1)
-
-
-def test_a_peer_that_may_not_tell_of_a_transaction_is_not_an_answer(fabric: Fabric) -> None:
-    stranger = client_identity(fabric.emulation, "stranger", msp_id="OrdererMSP", role="admin")
-    with pytest.raises(errors.LedgerUnavailable):
-        fabric.ledger().status(stranger, "ab" * 32, deadline=time.monotonic() + 2)
 
 
 def _block(*, filters: list[bytes], data: list[bytes]) -> bytes:

@@ -250,6 +250,16 @@ def test_finds_what_another_certificate_committed(deployment: Deployment) -> Non
     assert counts(deployment.sweep(age=2 * DAY)) == {"committed": 1}
 
 
+def test_an_identity_that_the_ledger_denies_is_read_again(deployment: Deployment) -> None:
+    uploaded = deployment.upload("hugo")
+    deployment.use(client_identity(deployment.fabric.emulation, "lambdaUser", msp_id="OrdererMSP"))
+    identities.from_environment().identity("lambdaUser")
+    store_identity(deployment.fabric.identity)
+    assert counts(deployment.sweep()) == {"open": 1}
+    assert deployment.versions() == {place(uploaded)}
+    assert counts(deployment.sweep()) == {"dead": 1}
+
+
 def test_a_dry_run_changes_nothing(deployment: Deployment) -> None:
     orphan, kept = deployment.upload("mia"), deployment.upload("noa")
     deployment.invoke(kept)

@@ -66,11 +66,11 @@ class FabricLedger:
 
     def status(self, identity: Identity, transaction_id: str, *, deadline: float) -> TransactionStatus | None:
         """See `Ledger.status`."""
-        return self._at_peers(lambda peer, share: self._status_at(peer, identity, transaction_id, share), deadline)
+        return self._at_peers(identity, lambda peer, by: self._status_at(peer, identity, transaction_id, by), deadline)
 
     def find(self, identity: Identity, transaction_id: str, *, deadline: float) -> FoundTransaction | None:
         """See `Ledger.find`."""
-        return self._at_peers(lambda peer, share: self._find_at(peer, identity, transaction_id, share), deadline)
+        return self._at_peers(identity, lambda peer, by: self._find_at(peer, identity, transaction_id, by), deadline)
 
     def has_record(self, identity: Identity, record: CreatedRecord, *, deadline: float) -> bool:
         """See `Ledger.has_record`."""
@@ -105,10 +105,7 @@ class FabricLedger:
         self, identity: Identity, call: Call, deadline: float, patience: float | None = None
     ) -> Iterator[messages.Answer]:
         """What the chaincode answers at one peer after the other. Raises where none could run it."""
-        try:
-            messages.signer(identity)
-        except ValueError as error:
-            raise errors.EndorsementFailed(_UNUSABLE) from error
+        _require_usable(identity)
         answered = denied = False
         for peer, share in self._in_turn(self._by_readiness(), deadline):
             try:
@@ -131,22 +128,27 @@ class FabricLedger:
             raise errors.EndorsementFailed(_UNUSABLE)
         raise _unavailable()
 
-    def _at_peers(self, look_up: Callable[[Connection, float], _Known | None], deadline: float) -> _Known | None:
-        """What the first peer that knows it says; None where those that answered do not. Raises LedgerUnavailable where
-        none answered."""
-        answered = False
+    def _at_peers(
+        self, identity: Identity, look_up: Callable[[Connection, float], _Known | None], deadline: float
+    ) -> _Known | None:
+        """What the first peer that knows it says; None where those that answered do not. Raises where none answered."""
+        _require_usable(identity)
+        answered = denied = False
         for peer, share in self._in_turn(self._by_readiness(), deadline):
             try:
                 found = look_up(peer, share)
             except CallFailed as failure:
+                denied = denied or failure.code == "UNKNOWN"
                 logger.warning("A transaction could not be looked up", extra={"failure": str(failure)[:300]})
                 continue
             answered = True
             if found:
                 return found
-        if not answered:
-            raise _unavailable()
-        return None
+        if answered:
+            return None
+        if denied:
+            raise errors.EndorsementFailed(_UNUSABLE)
+        raise _unavailable()
 
     def _ask(
         self,
@@ -229,7 +231,9 @@ class FabricLedger:
         # "Entry not found in index" in Fabric 2.2, "no such transaction ID [...] in index" from 2.3 on.
         if "not found" in answer.message or "no such transaction" in answer.message:
             return None
-        raise CallFailed(peer.address, f"STATUS_{answer.status}", answer.message[:300], unsent=False)
+        # A peer refuses an unknown identity by itself; of one without rights it leaves that to qscc.
+        code = "UNKNOWN" if answer.message.startswith("access denied") else f"STATUS_{answer.status}"
+        raise CallFailed(peer.address, code, answer.message[:300], unsent=False)
 
 
 class _Reading(enum.Enum):
@@ -496,7 +500,7 @@ class _Submission:
     def _find_or_none(self, transaction_id: str, limit: float | None = None) -> FoundTransaction | None:
         try:
             return self._ledger.find(self._identity, transaction_id, deadline=self._until(limit))
-        except errors.LedgerUnavailable:
+        except (errors.LedgerUnavailable, errors.EndorsementFailed):
             return None
 
     def _find_until_deadline(self, transaction_id: str) -> FoundTransaction:
@@ -566,6 +570,14 @@ class _Submission:
             "The ledger has not told yet whether the request succeeded. Ask again with the same Idempotency-Key.",
             transaction_id=self._current,
         )
+
+
+def _require_usable(identity: Identity) -> None:
+    """Raises EndorsementFailed where nothing can be signed with the identity's key."""
+    try:
+        messages.signer(identity)
+    except ValueError as error:
+        raise errors.EndorsementFailed(_UNUSABLE) from error
 
 
 def _unavailable() -> errors.LedgerUnavailable:

@@ -120,13 +120,13 @@ class Ledger(Protocol):
         ...
 
     def status(self, identity: Identity, transaction_id: str, *, deadline: float) -> TransactionStatus | None:
-        """Where the transaction is on the ledger, or None as `find`. Raises LedgerUnavailable where no peer
-        answered."""
+        """Where the transaction is on the ledger, or None. Raises, and None means, what they do in `find`."""
         ...
 
     def find(self, identity: Identity, transaction_id: str, *, deadline: float) -> FoundTransaction | None:
         """The transaction as the ledger has it, or None where the peers that answered do not have it: it may still
-        commit later. Raises LedgerUnavailable where no peer answered."""
+        commit later. Raises EndorsementFailed where the identity cannot sign or the peers deny it, LedgerUnavailable
+        where no peer answered."""
         ...
 
     def has_record(self, identity: Identity, record: CreatedRecord, *, deadline: float) -> bool:
