@@ -48,7 +48,7 @@ def run(
 
     Event: `{"fabricUsername"?, "functionType", "chaincodeFunction"?, "chaincodeFunctionArgs"}` and, from the workflow,
     `{"submission": {"nonces", "transactionIds", "earlierTransactionIds", "created", "callerNamed"}, "attempt": "first"
-    | "settle", "retryCount", "executionStartTime"}`. The chaincode receives the arguments as one JSON text.
+    | "settle", "executionStartTime"}`. The chaincode receives the arguments as one JSON text.
 
     Returns `{"transactionId", "result"?}` for `invoke` once the transaction is committed as VALID; for `queryString`
     the chaincode's text; for `queryObject` and `queryArray` the JSON value in it (`{}`, `[]` where it is empty).
@@ -142,7 +142,7 @@ def _planned(event: Mapping[str, Any]) -> _Planned | None:
         nonces=tuple(bytes.fromhex(nonce) for nonce in value["nonces"]),
         transaction_ids=tuple(value["transactionIds"]),
         earlier_transaction_ids=tuple(value.get("earlierTransactionIds", ())),
-        first_attempt=event.get("attempt") == "first" and event.get("retryCount") == 0 and value.get("created") is True,
+        first_attempt=event.get("attempt") == "first" and value.get("created") is True,
         caller_named=value.get("callerNamed") is not False,
     )
 

@@ -169,7 +169,6 @@ def test_the_answer_leaves_time_before_the_api_gives_up(deployment: Deployment) 
     [
         ({}, True),
         ({"attempt": "settle"}, False),
-        ({"retryCount": 1}, False),
         ({"attempt": ""}, False),
         ({"submission": {"created": False}}, False),
         ({"submission": {"created": None}}, False),
