@@ -97,7 +97,6 @@ class Deployment:
                 "created": True,
             },
             "attempt": "first",
-            "retryCount": 0,
             "executionStartTime": datetime.datetime.now(datetime.UTC).isoformat().replace("+00:00", "Z"),
             **changes,
         }

@@ -57,7 +57,6 @@ class Deployment:
             "chaincodeFunctionArgs": uploaded["record"] | about_object,
             "submission": uploaded,
             "attempt": attempt,
-            "retryCount": 0,
         }
         return invoke_chaincode.handler(event, Context(remaining))  # type: ignore[no-any-return]
 
