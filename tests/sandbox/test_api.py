@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from sandbox import request_model
 from sandbox.api import Api
 from sandbox.assembly import Assembly
 from sandbox.errors import SandboxError
@@ -270,6 +271,15 @@ def test_a_body_that_does_not_fit_the_model_is_refused_before_the_workflow(
     assert says in answer["message"]
     assert answer["requestId"] == headers["x-amzn-RequestId"]
     assert step_functions.requests == []
+
+
+@pytest.mark.parametrize(
+    ("value", "fits"), [("A-12", True), ("A-", False), ("A-12\n", False), ("A-\uff11", False), ("É-12", False)]
+)
+def test_a_models_pattern_is_read_as_ecma_262_reads_it(value: str, fits: bool) -> None:
+    problem = request_model.problem(json.dumps(value), {"type": "string", "pattern": r"^(?:\w-\d+)$"})
+    quoted = json.dumps(value, ensure_ascii=False)
+    assert problem == (None if fits else f'[ECMA 262 regex "^(?:\\\\w-\\\\d+)$" does not match input string {quoted}]')
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/xml", "application/x-www-form-urlencoded"])
