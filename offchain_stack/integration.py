@@ -61,7 +61,11 @@ def create_integration(record_type: RecordType, state_machine_arn: str) -> Workf
     """Runs the state machine of `CreateWorkflow` with the request's body and `Idempotency-Key`."""
     request = _template(
         "request",
-        {"stateMachineArn": state_machine_arn, "maxArgumentsLength": str(record_type.max_arguments_length)},
+        {
+            "stateMachineArn": state_machine_arn,
+            "correlationId": _template("correlation_id", {}).rstrip(),
+            "maxArgumentsLength": str(record_type.max_arguments_length),
+        },
     )
     return _integration(record_type, request, create_answers(record_type), CREATE_TIMED_OUT, OUTCOME_UNKNOWN)
 
@@ -74,6 +78,7 @@ def read_integration(
         "read",
         {
             "stateMachineArn": state_machine_arn,
+            "correlationId": _template("correlation_id", {}).rstrip(),
             "query": query,
             "parameters": "".join(_template("read_parameter", each._asdict()) for each in parameters).rstrip(),
             "fields": "".join(_template("read_field", each._asdict()).rstrip() for each in parameters),

@@ -12,6 +12,8 @@ from constructs import Construct
 
 from .state_machine import API_TIMEOUT, SERVICE_ERRORS, THROTTLED, Workflow, retry
 
+_CORRELATED = {"correlationId.$": "$$.Execution.Input.correlationId"}
+
 _DIED = ("Lambda.Unknown", "Runtime.ExitError")
 """What a function's end without an answer is called: to read again is harmless."""
 
@@ -20,9 +22,13 @@ class ReadWorkflow(Workflow):
     """The EXPRESS state machine that reads records with proof.
 
     Input: `{"query": "record", "identifier", "verify", "inline"}` (an empty string stands for "not given"),
-    `{"query": "list", "limit", "nextToken"}` or `{"query": "transaction", "transactionId"}`. Output: what the API
-    answers. A failure's `error` is one of the functions' error names, or TooManyRequests, and its `cause` a JSON object
-    with `message`, or with such an object as text in `errorMessage`.
+    `{"query": "list", "limit", "nextToken"}` or `{"query": "transaction", "transactionId"}`, each with `correlationId`.
+    Output: what the API answers. A failure's `error` is one of the functions' error names, or TooManyRequests, and its
+    `cause` a JSON object with `message`, or with such an object as text in `errorMessage`.
+
+    * `query_function`: a `QueryFunction`.
+    * `verify_function`: a `VerifyFunction`.
+    * `log_retention`: how long the logs are kept; three months by default.
 
     The query function may sign and cannot read the bucket; the verify function may read the bucket and cannot sign.
     Two small functions in a workflow keep those rights apart, and each step is retried on its own.
@@ -65,7 +71,7 @@ class ReadWorkflow(Workflow):
         )
 
     def _record(self, throttled: sfn.Fail) -> sfn.IChainable:
-        found = {f"{name}.$": f"$.{name}" for name in ("answer", "identifier", "byChecksum", "inline")}
+        found = {f"{name}.$": f"$.{name}" for name in ("answer", "identifier", "byChecksum", "inline")} | _CORRELATED
         verify = self._task(
             "VerifyObject",
             self._verify_function,
@@ -78,6 +84,7 @@ class ReadWorkflow(Workflow):
             "query": "committed",
             "transactionIds.$": "$.object.transactionIds",
             "key.$": "$.object.key",
+            **_CORRELATED,
         }
         find = self._task(
             "FindTransaction",

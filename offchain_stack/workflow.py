@@ -18,29 +18,33 @@ from .store import grant_delete_version
 
 _TRY_AGAIN = "Send the request again with the same Idempotency-Key."
 
-
 _NOT_GUARANTEED = (
     "An existing chaincode function submits. Not guaranteed then: that a repeated request is one transaction, that a "
-    "refusal by the chaincode is told from an unknown outcome, and that a picture which no record names is deleted."
+    "refusal by the chaincode is told from an unknown outcome, and that an object which no record names is deleted."
 )
 
 
 class CreateWorkflow(Workflow):
     """The EXPRESS state machine that creates a record: both, object and ledger record, or neither.
 
-    Input: `{"submission": {"requestId", "idempotencyKey", "fabricUsername", "functionType", "chaincodeFunction"},
-    "chaincodeFunctionArgs": {...}}` (an empty string stands for "not given"), or `"dataTooLarge": true` in the place
-    of the arguments. Output: `{"transactionId", "imageKey", "imageHash", "imageSha256"}` (the last three named by the
-    record type's data field). A failure's `error` is one of the functions' error names, and its `cause` a JSON object
-    with `message` and perhaps `transactionId`, or with such an object as text in `errorMessage`.
+    Input: `{"submission": {"correlationId", "requestId", "idempotencyKey", "fabricUsername", "functionType",
+    "chaincodeFunction"}, "chaincodeFunctionArgs": {...}}` (an empty string stands for "not given"), or `"dataTooLarge":
+    true` in the place of the arguments. Output: `{"transactionId", "imageKey", "imageHash", "imageSha256"}` (the last
+    three named by the record type's data field). A failure's `error` is one of the functions' error names, and its
+    `cause` a JSON object with `message` and perhaps `transactionId`, or with such an object as text in `errorMessage`.
 
     An object version is deleted only after an error that makes certain that the ledger will never refer to it. Every
     other failure asks the ledger once more (`SettleTransaction`), and then keeps the object.
 
-    * `existing_chaincode_function`: `chaincode_function` is not a `ChaincodeFunction` but one that takes the blog's
-      event (`fabricUsername`, `functionType`, `chaincodeFunction`, `chaincodeFunctionArgs`) and returns
+    * `upload_function`: an `UploadFunction`.
+    * `chaincode_function`: a `ChaincodeFunction`.
+    * `bucket`: where the upload function writes.
+    * `record_type`: what is recorded; donors by default.
+    * `log_retention`: how long the logs are kept; three months by default.
+    * `existing_chaincode_function`: whether `chaincode_function` is not a `ChaincodeFunction` but one that takes the
+      blog's event (`fabricUsername`, `functionType`, `chaincodeFunction`, `chaincodeFunctionArgs`) and returns
       `{"transactionId"}`, such as the workshop's. Nothing it says of a failure is certain: every one is OutcomeUnknown
-      without a transaction id, and its object is kept for ever. That is also said at synth.
+      without a transaction id, and its object is kept for ever. That is also said at synth. False by default.
 
     Its role may invoke the two functions and delete versions under the record type's prefix of the bucket. Logs hold
     no execution data. Exposes `state_machine`, `role` and `log_group`.
@@ -219,10 +223,9 @@ class CreateWorkflow(Workflow):
     @staticmethod
     def _submission(attempt: str) -> dict[str, Any]:
         return {
+            "correlationId": sfn.JsonPath.string_at("$$.Execution.Input.submission.correlationId"),
             "submission": sfn.JsonPath.object_at("$.submission"),
             "attempt": attempt,
-            # Retries follow throttling only, after which the code has not run.
-            "retryCount": 0,
             "executionStartTime": sfn.JsonPath.string_at("$$.Execution.StartTime"),
         }
 

@@ -128,6 +128,7 @@ class Run:
         self._script = {"upload": [self.upload] if upload is None else upload, "chaincode": chaincode or []}
         request = {
             "submission": {
+                "correlationId": "api-1",
                 "requestId": "r-1",
                 "idempotencyKey": "",
                 "fabricUsername": "",
@@ -195,6 +196,7 @@ def test_success_answers_the_transaction_and_the_object_and_drops_the_picture(ru
             "donorUserName": "ada",
             "email": "ada@example.org",
             "image": "aGk=",
+            "correlationId": "api-1",
             "requestId": "r-1",
             "idempotencyKey": "",
             "fabricUsername": "",
@@ -224,7 +226,7 @@ def test_success_answers_the_transaction_and_the_object_and_drops_the_picture(ru
             "callerNamed": False,
         },
         "attempt": "first",
-        "retryCount": 0,
+        "correlationId": "api-1",
     }
     assert run.kept
 
@@ -281,7 +283,7 @@ def test_an_unknown_outcome_keeps_the_object(run: Run) -> None:
 def test_a_throttled_invocation_is_tried_again_as_a_first_attempt(run: Run) -> None:
     answer = run(chaincode=[THROTTLED, THROTTLED, COMMITTED])
     assert answer["status"] == "SUCCEEDED"
-    assert [(event["attempt"], event["retryCount"]) for event in run.events["chaincode"]] == [("first", 0)] * 3
+    assert [event["attempt"] for event in run.events["chaincode"]] == ["first"] * 3
 
 
 def test_an_invocation_throttled_to_the_end_is_taken_back_where_no_earlier_one_can_have_been_sent(run: Run) -> None:
@@ -413,7 +415,8 @@ def test_executions_at_once_do_not_mix(assembly: Assembly, aws: Aws, faults: Fau
     workflow, answers = Workflow(assembly, Services()), {}
 
     def execute(name: str) -> None:
-        text = json.dumps({"submission": {}, "chaincodeFunctionArgs": {"donorUserName": name}})
+        submission = {"correlationId": name}
+        text = json.dumps({"submission": submission, "chaincodeFunctionArgs": {"donorUserName": name}})
         answer = workflow.start_sync_execution({"stateMachineArn": arn, "input": text})
         answers[name] = json.loads(answer["output"])["transactionId"]
 

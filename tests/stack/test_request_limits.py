@@ -21,10 +21,12 @@ def request_template(template: Template) -> str:
     return flat(create_method(template)["Integration"]["RequestTemplates"]["application/json"])
 
 
-def input_of(template: str, body: Any, header: dict[str, str] | None = None) -> str:
+def input_of(
+    template: str, body: Any, header: dict[str, str] | None = None, *, request_id: str = "\u0001" * 300
+) -> str:
     """What StartSyncExecution is given as `input`."""
     request = vtl.Request(body=json.dumps(body, ensure_ascii=False), header=header or {})
-    context = {"extendedRequestId": "x" * 60, "requestId": "r"}
+    context = {"extendedRequestId": "x" * 60, "requestId": request_id}
     return str(json.loads(vtl.render(template, request=request, context=context))["input"])
 
 
@@ -98,6 +100,14 @@ def test_an_overlong_key_arrives_one_character_too_long(request_template: str) -
     body = {"chaincodeFunctionArgs": arguments("a", "aGk=")}
     made = json.loads(input_of(request_template, body, {"IDEMPOTENCY-KEY": "k" * 300}))
     assert made["submission"]["idempotencyKey"] == "k" * 256
+
+
+def test_a_request_id_of_the_clients_own_is_the_correlation_id_and_nothing_else(request_template: str) -> None:
+    chosen = 'r", "requestId": "of another", "caller": "admin\\'
+    made = json.loads(input_of(request_template, {"chaincodeFunctionArgs": arguments("a", "aGk=")}, request_id=chosen))
+    assert made["submission"]["correlationId"] == chosen
+    assert made["submission"]["requestId"] == "x" * 60
+    assert not made["submission"].get("caller")
 
 
 def test_a_record_type_that_cannot_pass_is_refused_at_synth() -> None:
