@@ -4,7 +4,7 @@ BIN := .venv/bin
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-faults examples test-many bench lint synth lock clean
+.PHONY: demo test test-faults examples test-many bench costs lint synth lock clean
 
 demo: .venv/installed ## run the whole flow on this machine and show it
 	$(BIN)/python -m sandbox demo
@@ -26,6 +26,9 @@ examples: .venv/installed ## every example as it was reviewed, and without a fin
 
 bench: .venv/installed ## measure the ledger client on the Fabric network that OFFCHAIN_FABRIC_PROFILE and _MSP name; ARGS=--help
 	$(BIN)/python -m bench $(ARGS)
+
+costs: .venv/installed ## compute what the stack costs, and write it into the README
+	$(BIN)/python -m costs --write
 
 lint: .venv/installed ## style, format and types
 	$(BIN)/ruff check .

@@ -1,0 +1,191 @@
+"""What a synthesized stack says of its own running costs."""
+
+import json
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+
+from offchain_stack import OffChainStack, Settings
+from sandbox.assembly import ROOT
+
+Template = Mapping[str, Any]
+
+HOURS = 730
+"""Of a month, as AWS counts it."""
+
+_SUCCESS = {
+    "create": ("CheckSize", "S3Upload", "InvokeCreateDonorChaincode", "Succeed"),
+    "read": ("WhatIsAsked", "QueryRecord", "HasObject", "VerifyObject", "HasTransaction", "FindTransaction", "Answer"),
+}
+"""The states that an execution passes through when nothing goes wrong."""
+
+_LOG_EVENTS = {"Task": 5, "Choice": 2, "Pass": 2}
+"""Events that Step Functions logs of a state: entered and exited; of a task also scheduled, started and succeeded."""
+
+_METHOD_METRICS = 5
+"""Of each method where detailed metrics are on: Count, Latency, IntegrationLatency, 4XXError, 5XXError (API Gateway's
+guide, "Amazon API Gateway dimensions and metrics")."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Function:
+    """`memory` in MB; `architecture` as Lambda names it, such as `x86_64`."""
+
+    memory: int
+    architecture: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """The quantities that a template states.
+
+    * `functions`: by their folder in `lambda_src`.
+    * `endpoint_zones`: availability zones of the interface endpoints, by what they lead to.
+    * `runs`: a month, of the function that a schedule starts, by its folder.
+    * `looks_at_a_version`: how often the sweep examines a version before it is too old for it.
+    * `log_events`: of an execution, by operation.
+    * `kms_requests_per_object`: of each time that S3 writes or reads one.
+    * `alarm_metrics`: that alarms read.
+    * `method_metrics`: CloudWatch metrics of the API's methods, in hours with requests.
+    * `traced`: whether the API starts X-Ray traces.
+    """
+
+    functions: Mapping[str, Function]
+    endpoint_zones: Mapping[str, int]
+    runs: Mapping[str, float]
+    looks_at_a_version: float
+    log_events: Mapping[str, int]
+    secrets: int
+    customer_keys: int
+    kms_requests_per_object: float
+    alarm_metrics: int
+    composite_alarms: int
+    dashboards: int
+    method_metrics: int
+    traced: bool
+
+
+def read(template: Template) -> Deployment:
+    """Raises ValueError for a stack of several record types, whose functions it cannot tell apart."""
+    all_functions = _of_type(template, "AWS::Lambda::Function")
+    ours = {name: each for name, each in all_functions.items() if "RECORD_TYPE" in _environment(each)}
+    folders = {name: str(each["Handler"]).partition(".")[0] for name, each in ours.items()}
+    if len(set(folders.values())) != len(folders):
+        raise ValueError("the stack has several record types: read one that has one")
+    runs = dict(_runs(template, folders))
+    (sweep,) = (each for name, each in ours.items() if folders[name] == "sweep")
+    look_back = float(_environment(sweep)["LOOK_BACK_DAYS"]) * 24 / HOURS
+    identities = next(_environment(each)["FABRIC_IDENTITIES"] for each in ours.values() if _knows_users(each))
+    return Deployment(
+        functions={
+            folders[name]: Function(memory=each["MemorySize"], architecture=each["Architectures"][0])
+            for name, each in ours.items()
+        },
+        endpoint_zones=_endpoint_zones(template),
+        runs=runs,
+        looks_at_a_version=runs.get("sweep", 0) * look_back,
+        log_events={operation: _log_events(template, states) for operation, states in _SUCCESS.items()},
+        secrets=2 * len(json.loads(_text(identities))["users"]),
+        customer_keys=len(set(re.findall(r":kms:[^:\"]*:[^:\"]*:key/[\w-]+", json.dumps(template)))),
+        kms_requests_per_object=_kms_requests(json.dumps(template)),
+        alarm_metrics=sum(map(_metrics_of_alarm, _of_type(template, "AWS::CloudWatch::Alarm").values())),
+        composite_alarms=len(_of_type(template, "AWS::CloudWatch::CompositeAlarm")),
+        dashboards=len(_of_type(template, "AWS::CloudWatch::Dashboard")),
+        method_metrics=_method_metrics(template),
+        traced=any(each.get("TracingEnabled") for each in _of_type(template, "AWS::ApiGateway::Stage").values()),
+    )
+
+
+def synthesize(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Deployment]:
+    """The deployments that `cdk.json` gives with each of `settings`, by name: their values take the place of those
+    there, and None takes one away. Bundles no Lambda packages and asks AWS for nothing."""
+    context = json.loads((ROOT / "cdk.json").read_text("utf-8"))["context"]
+    with tempfile.TemporaryDirectory() as folder:
+        app = cdk.App(context=context | {"aws:cdk:bundling-stacks": []}, outdir=folder)
+        for number, changes in enumerate(settings.values()):
+            values = {name: value for name, value in (context["offchain"] | changes).items() if value is not None}
+            OffChainStack(app, f"Costs{number}", settings=Settings.from_values(values))
+        app.synth()
+        templates = [
+            json.loads((Path(folder) / f"Costs{number}.template.json").read_text("utf-8"))
+            for number in range(len(settings))
+        ]
+    return {name: read(template) for name, template in zip(settings, templates, strict=True)}
+
+
+def _of_type(template: Template, kind: str) -> dict[str, Any]:
+    return {name: each.get("Properties", {}) for name, each in template["Resources"].items() if each["Type"] == kind}
+
+
+def _environment(function: Mapping[str, Any]) -> Mapping[str, Any]:
+    variables: Mapping[str, Any] = function.get("Environment", {}).get("Variables", {})
+    return variables
+
+
+def _knows_users(function: Mapping[str, Any]) -> bool:
+    return "FABRIC_IDENTITIES" in _environment(function)
+
+
+def _text(value: Any) -> str:
+    """A value as text, with each reference in it as `<name>`."""
+    match value:
+        case {"Fn::Join": [separator, parts]}:
+            return str(separator).join(map(_text, parts))
+        case {"Fn::GetAtt": [name, _]} | {"Ref": name}:
+            return f"<{name}>"
+        case _:
+            return str(value)
+
+
+def _endpoint_zones(template: Template) -> dict[str, int]:
+    """One subnet of each zone is named, as AWS demands."""
+    zones: dict[str, int] = {}
+    for each in _of_type(template, "AWS::EC2::VPCEndpoint").values():
+        if each["VpcEndpointType"] == "Interface":
+            service = _text(each["ServiceName"])
+            leads_to = "Secrets Manager" if service.endswith(".secretsmanager") else "Managed Blockchain"
+            zones[leads_to] = zones.get(leads_to, 0) + len(each["SubnetIds"])
+    return zones
+
+
+def _kms_requests(text: str) -> float:
+    """With a bucket key S3 asks KMS for one in a hundred at most (S3's guide, "Reducing the cost of SSE-KMS")."""
+    if "kms:GenerateDataKey" not in text:
+        return 0
+    return 0.01 if '"BucketKeyEnabled": true' in text else 1
+
+
+def _runs(template: Template, folders: Mapping[str, str]) -> Iterator[tuple[str, float]]:
+    machines = _of_type(template, "AWS::StepFunctions::StateMachine")
+    for rule in _of_type(template, "AWS::Events::Rule").values():
+        number, unit = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", rule["ScheduleExpression"]).groups()  # type: ignore[union-attr]
+        hours = int(number) * {"minute": 1 / 60, "hour": 1, "day": 24}[unit]
+        definition = _text(machines[_text(rule["Targets"][0]["Arn"]).strip("<>")]["DefinitionString"])
+        (folder,) = {folder for name, folder in folders.items() if f"<{name}>" in definition}
+        yield folder, HOURS / hours
+
+
+def _log_events(template: Template, states: tuple[str, ...]) -> int:
+    """Of the execution that passes through `states`, with those of its start and end."""
+    for machine in _of_type(template, "AWS::StepFunctions::StateMachine").values():
+        defined = json.loads(_text(machine["DefinitionString"]))["States"]
+        if set(states) <= set(defined):
+            return 2 + sum(_LOG_EVENTS[defined[state]["Type"]] for state in states)
+    raise ValueError(f"no state machine has the states {', '.join(states)}")
+
+
+def _metrics_of_alarm(alarm: Mapping[str, Any]) -> int:
+    """CloudWatch bills an alarm by the metrics it reads."""
+    return max(1, sum("MetricStat" in each for each in alarm.get("Metrics", [])))
+
+
+def _method_metrics(template: Template) -> int:
+    stages = _of_type(template, "AWS::ApiGateway::Stage").values()
+    detailed = any(each.get("MetricsEnabled") for stage in stages for each in stage.get("MethodSettings", []))
+    methods = _of_type(template, "AWS::ApiGateway::Method").values()
+    return _METHOD_METRICS * sum(each["HttpMethod"] != "OPTIONS" for each in methods) if detailed else 0
