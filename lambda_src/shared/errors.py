@@ -40,7 +40,7 @@ class InvalidRequest(OffchainError):
 
 
 class InvalidData(OffchainError):
-    """The data (a donor's image) is not base64, empty, or of no allowed type; nothing was written."""
+    """The data is not base64, empty, or of no allowed type; nothing was written."""
 
     certain = True
 

@@ -1,4 +1,4 @@
-"""Decides the media type of data from its bytes."""
+"""Decides the media type of data from its bytes, and whether they are whole."""
 
 import re
 import zlib
@@ -21,8 +21,8 @@ def determine(data: bytes, declared: str | None, record_type: RecordType) -> Med
     is not known here); data that begin as one type and are damaged or cut short; an SVG that `svg` refuses.
 
     The container decides what is complete: from start to end in PNG, JPEG and WebP, by both ends in PDF. The content is
-    not decoded: an image that passes can still show nothing. What follows the end is not looked at (phones keep videos
-    there), so that a PDF cut short within its last incremental update can pass as the one before the update.
+    not decoded: what passes can still show nothing. What follows the end is not looked at (phones keep videos there): a
+    PDF cut short within its last incremental update can pass as the one before the update.
     """
     field, allowed = record_type.data_field, record_type.content_types
     found = _by_signature(data)

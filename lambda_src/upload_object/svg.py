@@ -2,8 +2,8 @@
 
 An SVG opened by itself is a document with the powers of a web page: it can run scripts and fetch from other hosts. What
 is allowed is listed, and everything else refused: elements by name, namespaces by name, and references by form (a
-fragment of the same document, or an embedded raster picture). The file is judged as what its content type says, XML in
-UTF-8; the bytes are stored as they came and never rewritten.
+fragment of the same document, or an embedded PNG, JPEG or WebP). The file is judged as what its content type says, XML
+in UTF-8; the bytes are stored as they came and never rewritten.
 """
 
 import re
