@@ -7,7 +7,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from shared import aws
-from shared.observability import logger
+from shared.observability import observed
 
 from .adoption import Adoption, Wanted
 from .rest_api import AdoptionError
@@ -21,8 +21,7 @@ def api_gateway() -> Any:
     return boto3.client("apigateway", config=config)
 
 
-# log_event=False: the event carries the presigned URL of CloudFormation's answer.
-@logger.inject_lambda_context(clear_state=True, log_event=False)
+@observed()
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     """Adopt the method on Create and Update; put back what was there on Delete.
 

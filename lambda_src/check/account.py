@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from look_up_network import handler as look_up_network
+from look_up_network import lookup
 from shared import aws
 
 from .finding import AWS_FAILURES, Finding, Mistake, aws_code, aws_words, error, ok, warning
@@ -38,10 +38,9 @@ def check_account(account: str | None) -> Finding:
 def look_up(subject: str, properties: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
     """The endpoints of a Managed Blockchain member as `FABRIC_NETWORK` has them: `{"peers", "orderers"}`. Raises
     Mistake."""
-    event = {"RequestType": "Create", "ResourceProperties": properties}
     try:
-        found = look_up_network.handler(event, None)["Data"]
-    except (look_up_network.NotUsable, *AWS_FAILURES) as failure:
+        found = lookup.look_up(properties)
+    except (lookup.NotUsable, *AWS_FAILURES) as failure:
         raise Mistake(
             subject,
             aws_words(failure),

@@ -11,6 +11,7 @@ from typing import Any
 from shared import errors, submission
 from shared.identities import Identities, Identity
 from shared.ledger.interface import Call, CreatedRecord, Ledger, Submit
+from shared.observability import Metric, milliseconds
 from shared.record_type import RecordType
 
 ANSWER_WITHIN = 25.0
@@ -56,9 +57,8 @@ def run(
     Raises InvalidRequest, Forbidden, and what `Ledger.submit` and `Ledger.evaluate` raise. Without certainty that no
     earlier attempt ordered something, a failure of any kind before the ledger was asked is OutcomeUnknown.
     """
-    kind = event.get("functionType") or "invoke"
-    if kind != "invoke":
-        return _query(event, kind, ledger=ledger, identities=identities, functions=functions, deadline=deadline)
+    if not is_submit(event):
+        return _query(event, ledger=ledger, identities=identities, functions=functions, deadline=deadline)
 
     planned = _planned(event)
     deadline = min(deadline, _answer_by(event))
@@ -74,6 +74,7 @@ def run(
             transaction_id=planned.transaction_ids[0],
         ) from error
 
+    began = time.monotonic()
     with identities.forget_if_denied(_user(event, identities)):
         committed = connected.submit(
             identity,
@@ -87,21 +88,27 @@ def run(
             ),
             deadline=deadline,
         )
+    milliseconds(Metric.LEDGER_LATENCY, (time.monotonic() - began) * 1000)
     answer = {"transactionId": committed.transaction_id}
     if committed.result:
         answer["result"] = committed.result.decode(errors="replace")
     return answer
 
 
+def is_submit(event: Mapping[str, Any]) -> bool:
+    """Whether the event asks for a transaction, and not for a query."""
+    return (event.get("functionType") or "invoke") == "invoke"
+
+
 def _query(
     event: Mapping[str, Any],
-    kind: str,
     *,
     ledger: Callable[[], Ledger],
     identities: Identities,
     functions: Mapping[str, Sequence[str]],
     deadline: float,
 ) -> Any:
+    kind = event["functionType"]
     if kind not in _QUERIES:
         raise errors.InvalidRequest(f"functionType: use invoke or one of {', '.join(_QUERIES)}.")
     call = _call(event, functions.get("query", ()), default="")

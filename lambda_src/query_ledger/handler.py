@@ -3,9 +3,9 @@
 import time
 from typing import Any
 
-from shared import errors, identities, record_type
+from shared import identities, record_type
 from shared.ledger import environment
-from shared.observability import logger
+from shared.observability import Metric, identify, logger, observed
 
 from .query import Query
 
@@ -13,7 +13,7 @@ _TO_ANSWER = 1.0
 """Seconds that the function keeps to answer before Lambda would stop it."""
 
 
-@logger.inject_lambda_context(clear_state=True, log_event=False)
+@observed(lambda _event, _answer: Metric.ANSWERED)
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Event, answer and errors are those of `Query.answer`."""
     known = identities.from_environment()
@@ -23,11 +23,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         record_type=record_type.from_environment(),
         deadline=time.monotonic() + context.get_remaining_time_in_millis() / 1000 - _TO_ANSWER,
     )
-    try:
-        with known.forget_if_denied(known.default_user):
-            answer = query.answer(event)
-    except errors.OffchainError as error:
-        logger.warning("Refused", extra={"error": type(error).__name__, "reason": error.message})
-        raise
+    with known.forget_if_denied(known.default_user):
+        answer = query.answer(event)
+    if "transactionId" in answer:
+        identify(transactionId=answer["transactionId"])
     logger.info("Answered", extra={"query": event["query"]})
     return answer

@@ -5,23 +5,20 @@ import os
 from dataclasses import asdict
 from typing import Any
 
-from aws_lambda_powertools import Metrics
-from aws_lambda_powertools.metrics import MetricUnit
 from shared import identities, record_type
 from shared.ledger import environment
-from shared.observability import logger
+from shared.observability import Metric, count, count_of_user, logger, observed
 
+from .certificates import certificate_lives
 from .sweep import Ages, Sweep
 from .verdict import Judge
 
 _BATCH = 1000
-_metrics = Metrics(namespace="OffChainStack", service="sweep")
 
 
-# log_event=False keeps the event out of the log even where POWERTOOLS_LOGGER_LOG_EVENT is set.
-@logger.inject_lambda_context(clear_state=True, log_event=False)
+@observed()
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Settle what is open in one batch.
+    """Settle what is open in one batch; the first batch also looks at the Fabric users' certificates.
 
     Event, each field optional: `{"dryRun": bool, "resumeAfter": "<key>", "lookBackDays": int | null}`. A dry run
     changes neither bucket nor ledger and lists what a run would do; `"lookBackDays": null` looks at every version.
@@ -31,6 +28,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """
     dry_run = event.get("dryRun", False)
     look_back = event.get("lookBackDays", int(os.environ["LOOK_BACK_DAYS"]))
+    if not event.get("resumeAfter"):
+        _count_certificates(context.function_name)
     sweep = Sweep(
         bucket=os.environ["S3_BUCKET"],
         record_type=record_type.from_environment(),
@@ -57,9 +56,16 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     logger.info("Swept", extra={**counts, "dryRun": dry_run, "objects": report.objects})
     if not dry_run:
         for name, value in counts.items():
-            _metrics.add_metric(name=f"Sweep{name.title()}", unit=MetricUnit.Count, value=value)
-        _metrics.flush_metrics()
+            count(Metric(f"Sweep{name.title()}"), value)
     return {**counts, "objects": report.objects, "resumeAfter": report.resume_after}
+
+
+def _count_certificates(function_name: str) -> None:
+    for life in certificate_lives(identities.from_environment()):
+        of_user = {"user": life.user, "function_name": function_name}
+        count_of_user(Metric.CERTIFICATE_UNREADABLE, int(life.days_left is None), **of_user)
+        if life.days_left is not None:
+            count_of_user(Metric.CERTIFICATE_DAYS_LEFT, life.days_left, **of_user)
 
 
 def _seconds(name: str) -> datetime.timedelta:

@@ -5,8 +5,8 @@ import json
 import os
 from typing import Any
 
-from shared import errors, identities, record_type
-from shared.observability import logger
+from shared import identities, record_type
+from shared.observability import Metric, logger, observed
 
 from . import callers
 from .object_writer import ObjectWriter
@@ -28,22 +28,10 @@ def uploader() -> Uploader:
     )
 
 
-# log_event=False keeps the picture out of the log even where POWERTOOLS_LOGGER_LOG_EVENT is set.
-@logger.inject_lambda_context(clear_state=True, log_event=False)
+@observed(lambda _event, _answer: Metric.STORED)
 def handler(event: Any, context: Any) -> dict[str, Any]:
     """Store the data of one request; see `Uploader.upload` for the event, the answer and the errors."""
-    try:
-        answer = uploader().upload(event, invocation_id=context.aws_request_id)
-    except errors.OffchainError as error:
-        logger.warning("not stored", extra={"error": type(error).__name__})
-        raise
-    logger.info(
-        "stored",
-        extra={
-            "version_id": answer["versionId"],
-            "content_type": answer["contentType"],
-            "size": answer["size"],
-            "object_created": answer["created"],
-        },
-    )
+    answer = uploader().upload(event, invocation_id=context.aws_request_id)
+    about_object = {name: answer[name] for name in ("versionId", "contentType", "size")}
+    logger.info("Stored", extra=about_object | {"objectCreated": answer["created"]})
     return answer

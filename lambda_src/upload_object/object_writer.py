@@ -18,7 +18,7 @@ from urllib.parse import quote
 from botocore.exceptions import BotoCoreError, ClientError
 from shared import aws
 from shared.errors import StorageUnavailable
-from shared.observability import logger
+from shared.observability import logger, subsegment
 
 _ATTEMPTS = 4
 _SAFE = "!#$&'()*+,/:;=?@[]^`{|}"
@@ -131,16 +131,17 @@ class ObjectWriter:
         }
         # The condition makes the SDK's own retry safe; without it a retry could leave two versions of one execution.
         client = aws.client("s3") if met is None else aws.client("s3", attempts=1)
-        answer = client.put_object(
-            Bucket=self._bucket,
-            Key=key,
-            Body=content.data,
-            ContentType=content.content_type,
-            ChecksumAlgorithm="SHA256",
-            ChecksumSHA256=base64.b64encode(bytes.fromhex(content.sha256)).decode(),
-            Metadata=metadata,
-            **({"IfNoneMatch": "*"} if met is None else {}),
-        )
+        with subsegment("PutObject"):
+            answer = client.put_object(
+                Bucket=self._bucket,
+                Key=key,
+                Body=content.data,
+                ContentType=content.content_type,
+                ChecksumAlgorithm="SHA256",
+                ChecksumSHA256=base64.b64encode(bytes.fromhex(content.sha256)).decode(),
+                Metadata=metadata,
+                **({"IfNoneMatch": "*"} if met is None else {}),
+            )
         return _confirmed(answer, metadata, content, execution)
 
     def _head(self, key: str) -> dict[str, Any] | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from shared.errors import LedgerUnavailable, OutcomeUnknown
 from shared.identities import Identities
-from shared.observability import logger
+from shared.observability import identify
 from shared.record_type import RecordType
 from shared.submission import Submission, creator, transaction_id
 
@@ -60,10 +60,12 @@ class Uploader:
             fields=asked.record,
             data_sha256=content.sha256,
         )
-        logger.append_keys(submission_id=submission.submission_id, request_id=asked.request_id)
+        identify(submissionId=submission.submission_id, extendedRequestId=asked.request_id)
         identifier = asked.record[self.record_type.identifying_field]
         key = f"{self.record_type.key_prefix}{identifier}/{submission.submission_id}.{media_type.extension}"
         nonces, transaction_ids = self._plan(submission, username, key)
+        if transaction_ids:
+            identify(transactionId=transaction_ids[0])
         stored = self.writer.write(
             key=key,
             content=content,

@@ -4,20 +4,15 @@ import os
 import time
 from typing import Any
 
-from aws_lambda_powertools import Metrics
-from aws_lambda_powertools.metrics import MetricUnit
 from shared import errors, identities, record_type
 from shared.ledger import environment
-from shared.observability import logger
+from shared.observability import Metric, count, logger, observed
 from shared.verification import Verifier
 
 from .audit import Audit
 
-_metrics = Metrics(namespace="OffChainStack", service="verify-all")
 
-
-# log_event=False keeps the event out of the log even where POWERTOOLS_LOGGER_LOG_EVENT is set.
-@logger.inject_lambda_context(clear_state=True, log_event=False)
+@observed()
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Verify what one batch holds.
 
@@ -49,8 +44,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     counts = {outcome.value: number for outcome, number in report.counts.items()}
     logger.info("Verified", extra={"examined": report.examined, **counts, "findings": report.findings})
     for name, value in counts.items():
-        _metrics.add_metric(name=f"Objects{name[:1].upper()}{name[1:]}", unit=MetricUnit.Count, value=value)
-    _metrics.flush_metrics()
+        count(Metric(f"Objects{name[:1].upper()}{name[1:]}"), value)
     return {
         "total": report.total,
         "examined": report.examined,

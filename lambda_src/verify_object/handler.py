@@ -6,8 +6,8 @@ import os
 import time
 from typing import Any
 
-from shared import errors, record_type
-from shared.observability import logger
+from shared import record_type
+from shared.observability import Metric, logger, observed
 from shared.verification import Verifier
 
 from .presentation import Presenter
@@ -27,13 +27,15 @@ def presenter() -> Presenter:
     )
 
 
-# log_event=False keeps the event out of the log even where POWERTOOLS_LOGGER_LOG_EVENT is set.
-@logger.inject_lambda_context(clear_state=True, log_event=False)
+def _ended_as(_event: Any, answer: dict[str, Any]) -> Metric:
+    (described,) = answer["answer"].values()
+    return Metric.VERIFIED if described["integrity"] == "VERIFIED" else Metric.UNVERIFIABLE
+
+
+@observed(_ended_as)
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """See `Presenter.present` for the event, the answer and the errors."""
     deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - _TO_ANSWER
-    try:
-        return presenter().present(event, deadline=deadline)
-    except errors.OffchainError as error:
-        logger.warning("Refused", extra={"error": type(error).__name__, "details": error.details})
-        raise
+    answer = presenter().present(event, deadline=deadline)
+    logger.info("Verified", extra={"key": answer["key"]})
+    return answer

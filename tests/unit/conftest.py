@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, settings
 from moto import mock_aws
 from shared import aws
 
+from tests.unit.signals import Signals
+
 # A busy machine is no failure.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
@@ -32,3 +34,9 @@ def bucket(aws_emulation: None) -> Iterator[Any]:
     yield resource
     resource.object_versions.delete()
     resource.delete()
+
+
+@pytest.fixture
+def signals(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Signals:
+    """What functions say from here on."""
+    return Signals(capsys, monkeypatch)

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from shared import aws
 
 from tests.unit.deployment import Context
+from tests.unit.signals import CORRELATION_ID, Signals
 
 ACCOUNT = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/workflow"
@@ -1000,3 +1001,12 @@ class TestDelete:
         world.s3.delete_object(Bucket=BUCKET, Key=KEY, VersionId=marker["VersionId"])
         world.delete()
         assert world.now() == world.served() == custom
+
+
+def test_the_log_names_cloudformations_request(world: World, custom: Any, signals: Signals) -> None:
+    world.event("Create", RequestId=CORRELATION_ID)
+    with pytest.raises(AdoptionError):
+        world.event("Create", world.properties(ResourcePath="/nobody"), RequestId=CORRELATION_ID)
+    assert signals.message("Adopted")["target"]
+    assert signals.message("Failed")["exceptionName"] == "Missing"
+    signals.require_correlated("invocation")

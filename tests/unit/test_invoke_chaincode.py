@@ -1,7 +1,6 @@
 """The chaincode function's events, answers and errors, through its Lambda handler."""
 
 import datetime
-import io
 import json
 import time
 from collections.abc import Iterator
@@ -15,10 +14,10 @@ from shared.identities import Identity
 from shared.ledger import environment
 from shared.ledger.client import FabricLedger
 from shared.ledger.network import Network, Timing
-from shared.observability import logger
 
 from tests.unit import upload_samples
 from tests.unit.fabric_fixtures import TIMING, Donor, Fabric, client_identity, fabric, fabric_of_module
+from tests.unit.signals import CORRELATION_ID, Signals, trace
 
 __all__ = ["fabric", "fabric_of_module"]
 
@@ -27,6 +26,7 @@ __all__ = ["fabric", "fabric_of_module"]
 class Context:
     remaining: float = 4.0
     aws_request_id: str = "request-1"
+    function_name: str = "chaincode"
 
     def get_remaining_time_in_millis(self) -> int:
         return int(self.remaining * 1000)
@@ -351,16 +351,44 @@ def test_defaults(deployment: Deployment) -> None:
     assert handler(event, Context()) == {"transactionId": donor.ids(deployment.fabric.identity)[0]}
 
 
-def test_logs_carry_ids_and_no_content(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
-    written = io.StringIO()
-    monkeypatch.setattr(logger.registered_handler, "stream", written)
+def test_logs_metrics_and_trace_carry_ids_and_no_content(deployment: Deployment, signals: Signals) -> None:
+    donor = Donor()
+    second = Donor(name=donor.name, image="second")
+    with trace() as sent:
+        handler(deployment.event(donor, correlationId=CORRELATION_ID), Context())
+        with pytest.raises(errors.RecordAlreadyExists):
+            handler(deployment.event(second, correlationId=CORRELATION_ID), Context())
+    signals.require_correlated("request-1")
+    # The ledger client's own line, too.
+    for message, whose in (("Done", donor), ("Not endorsed", second), ("Refused", second)):
+        line = signals.message(message)
+        ids = whose.idempotency_key, whose.ids(deployment.fabric.identity)[0]
+        assert (line["submissionId"], line["transactionId"]) == ids
+    measured = signals.metrics()
+    (latency,) = measured.pop("LedgerLatency")
+    assert 0 < latency < 5_000
+    assert measured == {"Created": [1.0], "RecordAlreadyExists": [1.0]}
+    assert [part["name"] for part in sent] == ["Endorse", "Order", "AwaitCommit", "Handler", "Endorse", "Handler"]
+    assert [part["annotations"]["outcome"] for part in sent if part["name"] == "Handler"] == list(measured)
+    for secret in ("PRIVATE KEY", "BEGIN", "example.org"):
+        assert secret not in signals.text + json.dumps(sent)
+
+
+def test_a_query_is_an_answer_and_no_creation(deployment: Deployment, signals: Signals) -> None:
     donor = Donor()
     handler(deployment.event(donor), Context())
-    with pytest.raises(errors.RecordAlreadyExists):
-        handler(deployment.event(Donor(name=donor.name, image="second")), Context())
-    entries = [json.loads(line) for line in written.getvalue().splitlines()]
-    assert {"Done", "Refused"} <= {entry["message"] for entry in entries}
-    assert all(entry["requestId"] == "request-1" for entry in entries)
-    assert any(entry.get("transactionId") == donor.ids(deployment.fabric.identity)[0] for entry in entries)
-    assert "PRIVATE KEY" not in written.getvalue()
-    assert "ada@example.org" not in written.getvalue()
+    query = {"functionType": "queryObject", "chaincodeFunction": "queryDonor"}
+    handler({**query, "chaincodeFunctionArgs": {"donorUserName": donor.name}}, Context())
+    measured = signals.metrics()
+    assert (measured["Created"], measured["Answered"], len(measured["LedgerLatency"])) == ([1.0], [1.0], 1)
+
+
+def test_an_unknown_outcome_is_counted_and_named(deployment: Deployment, signals: Signals) -> None:
+    donor = Donor()
+    for peer in deployment.fabric.emulation.peers:
+        peer.pause_commits()
+    with pytest.raises(errors.OutcomeUnknown):
+        handler(deployment.event(donor, correlationId=CORRELATION_ID), Context(remaining=1.6))
+    assert signals.metrics() == {"OutcomeUnknown": [1.0]}
+    assert signals.message("Refused")["transactionId"] == donor.ids(deployment.fabric.identity)[0]
+    signals.require_correlated("request-1")

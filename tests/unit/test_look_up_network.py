@@ -5,7 +5,11 @@ from typing import Any
 
 import boto3
 import pytest
-from look_up_network.handler import NotUsable, handler
+from look_up_network.handler import handler
+from look_up_network.lookup import NotUsable
+
+from tests.unit.deployment import Context
+from tests.unit.signals import CORRELATION_ID, Signals
 
 _LOGS = {"Cloudwatch": {"Enabled": False}}
 
@@ -64,7 +68,7 @@ def member(aws_emulation: None) -> Member:
 
 
 def test_endpoints_are_told_as_host_and_port(member: Member) -> None:
-    answer = handler(member.event(), None)
+    answer = handler(member.event(), Context())
     data, suffix = answer["Data"], "managedblockchain.us-east-1.amazonaws.com"
     network, of_member = member.network_id.lower(), member.member_id.lower()
     assert answer["PhysicalResourceId"] == f"{member.network_id}/{member.member_id}"
@@ -78,16 +82,16 @@ def test_endpoints_are_told_as_host_and_port(member: Member) -> None:
 
 
 def test_other_nodes_are_an_update_in_place(member: Member) -> None:
-    before = handler(member.event(), None)
+    before = handler(member.event(), Context())
     member.add_node()
-    after = handler(member.event("Update"), None)
+    after = handler(member.event("Update"), Context())
     assert after["PhysicalResourceId"] == before["PhysicalResourceId"]
     assert after["Data"].items() >= before["Data"].items()
     assert "Peer2Endpoint" in after["Data"]
 
 
 def test_removal_asks_nothing_and_keeps_the_id(member: Member) -> None:
-    assert handler(member.event("Delete", NetworkId="n-GONE"), None) == {"PhysicalResourceId": "before"}
+    assert handler(member.event("Delete", NetworkId="n-GONE"), Context()) == {"PhysicalResourceId": "before"}
 
 
 @pytest.mark.parametrize(
@@ -103,7 +107,7 @@ def test_an_id_that_is_wrong_is_named_with_the_mend(
     member: Member, kind: str, change: dict[str, Any], named: str
 ) -> None:
     with pytest.raises(NotUsable) as failure:
-        handler(member.event(kind, **change), None)
+        handler(member.event(kind, **change), Context())
     assert named in str(failure.value)
     assert "ResourceNotFoundException" in str(failure.value)
     assert "Are the ids right" in str(failure.value)
@@ -112,4 +116,12 @@ def test_an_id_that_is_wrong_is_named_with_the_mend(
 def test_a_node_that_is_not_there_any_more_is_named(member: Member) -> None:
     member.client.delete_node(NetworkId=member.network_id, MemberId=member.member_id, NodeId=member.node_ids[1])
     with pytest.raises(NotUsable, match=member.node_ids[1]):
-        handler(member.event(), None)
+        handler(member.event(), Context())
+
+
+def test_the_log_names_cloudformations_request(member: Member, signals: Signals) -> None:
+    with pytest.raises(NotUsable):
+        handler(member.event(NetworkId="n-GONE") | {"RequestId": CORRELATION_ID}, Context())
+    assert signals.message("Failed")["exceptionName"] == "NotUsable"
+    signals.require_correlated("invocation")
+    assert signals.metric_lines == []

@@ -39,6 +39,7 @@ from tests.unit.fabric_fixtures import (
     fabric_of_module,
     network_of,
 )
+from tests.unit.signals import CORRELATION_ID, Signals
 
 __all__ = ["fabric", "fabric_of_module"]
 
@@ -554,3 +555,19 @@ def test_an_invalid_transaction_commits_no_object(ledger: Fabric) -> None:
     donor = Donor()
     transaction_id = order(ledger, donor.request().call)
     assert ask("committed", transactionIds=[transaction_id], key=donor.fields["imageKey"]) == {}
+
+
+# What operators see
+
+
+def test_its_lines_name_the_request_and_the_transaction(ledger: Fabric, signals: Signals) -> None:
+    transaction_id = create(ledger, Donor(name="ada"))
+    for answered in ({"transactionId": transaction_id}, {"transactionId": "f" * 64}):
+        ask("transaction", correlationId=CORRELATION_ID, **answered)
+    with pytest.raises(errors.RecordNotFound):
+        ask("record", identifier="bob", correlationId=CORRELATION_ID, **EMPTY_EVENT)
+    signals.require_correlated("invocation")
+    named = [line["transactionId"] for line in signals.log if line["message"] == "Answered"]
+    assert named == [transaction_id, "f" * 64]
+    assert signals.message("Refused")["error"] == "DonorNotFound"
+    assert signals.metrics() == {"Answered": [1.0, 1.0], "RecordNotFound": [1.0]}

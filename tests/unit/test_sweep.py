@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from cryptography.x509 import load_pem_x509_certificate
 from invoke_chaincode import handler as invoke_chaincode
 from shared import aws, errors, identities
 from shared.identities import Identity
@@ -20,6 +21,7 @@ from upload_object import handler as upload_object
 from tests.unit import upload_samples
 from tests.unit.deployment import CACHES, Context, ledger_environment, store_identity
 from tests.unit.fabric_fixtures import TIMING, Fabric, client_identity, fabric, fabric_of_module, network_of
+from tests.unit.signals import CORRELATION_ID, Signals
 
 __all__ = ["fabric", "fabric_of_module"]
 
@@ -340,11 +342,45 @@ def test_a_version_that_s3_does_not_let_go_is_open(deployment: Deployment) -> No
     assert counts(deployment.sweep()) == {"dead": 1}
 
 
-def test_reports_counts_as_metrics(deployment: Deployment, capsys: pytest.CaptureFixture[str]) -> None:
+def test_reports_counts_as_metrics(deployment: Deployment, signals: Signals) -> None:
     deployment.upload("sam")
     deployment.sweep(dryRun=True)
-    deployment.sweep()
-    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
-    (metrics,) = [line for line in printed if "SweepDead" in line]
-    assert metrics["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "OffChainStack"
-    assert (metrics["SweepExamined"], metrics["SweepDead"], metrics["SweepOpen"]) == ([1.0], [1.0], [0.0])
+    deployment.sweep(correlationId=CORRELATION_ID)
+    measured = signals.metrics()
+    found = {name: measured[name] for name in measured if name.startswith("Sweep")}
+    assert found == {
+        "SweepExamined": [1.0],
+        "SweepCommitted": [0.0],
+        "SweepDead": [1.0],
+        "SweepOpen": [0.0],
+        "SweepForeign": [0.0],
+    }
+
+
+def test_each_users_certificate_is_counted_with_the_days_it_has_left(deployment: Deployment, signals: Signals) -> None:
+    expires = load_pem_x509_certificate(deployment.fabric.identity.certificate.encode()).not_valid_after_utc
+    left = (expires - datetime.datetime.now(datetime.UTC)) / datetime.timedelta(days=1)
+    deployment.sweep(correlationId=CORRELATION_ID)
+    for dimensions in ({}, {"FabricUser": "lambdaUser"}):
+        measured = signals.metrics(**dimensions)
+        assert measured["CertificateDaysLeft"] == [pytest.approx(left, abs=0.1)]
+        assert measured["CertificateUnreadable"] == [0.0]
+    signals.require_correlated("invocation")
+
+
+@pytest.mark.parametrize("text", ["", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"])
+def test_a_certificate_that_cannot_be_read_is_counted_and_named(
+    text: str, deployment: Deployment, signals: Signals
+) -> None:
+    aws.client("secretsmanager").put_secret_value(SecretId="user/signcert", SecretString=text or "not PEM")
+    deployment.sweep(correlationId=CORRELATION_ID)
+    measured = signals.metrics(FabricUser="lambdaUser")
+    assert measured["CertificateUnreadable"] == [1.0]
+    assert "CertificateDaysLeft" not in measured
+    assert signals.message("A certificate cannot be read")["user"] == "lambdaUser"
+    signals.require_correlated("invocation")
+
+
+def test_certificates_are_looked_at_once_a_run(deployment: Deployment, signals: Signals) -> None:
+    deployment.sweep(resumeAfter="ngo-donor-images/a")
+    assert "CertificateUnreadable" not in signals.metrics()

@@ -1,8 +1,6 @@
 """The upload function through its Lambda entry: from an event to the object in the bucket."""
 
 import hashlib
-import importlib
-import io
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,7 +12,6 @@ from botocore.exceptions import EndpointConnectionError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shared import aws, errors, identities, record_type, submission
-from shared.observability import logger
 from upload_object import handler as entry
 from upload_samples import (
     CONTEXT,
@@ -28,6 +25,8 @@ from upload_samples import (
     event,
     png,
 )
+
+from tests.unit.signals import CORRELATION_ID, Signals, trace
 
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 Upload = Callable[..., dict[str, Any]]
@@ -277,24 +276,19 @@ def test_what_is_accepted_arrives_unchanged_and_is_named_by_itself(
     assert other["nonces"] == answer["nonces"]
 
 
-def test_the_log_has_ids_and_neither_picture_nor_name(
-    bucket: Any, upload: Upload, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("POWERTOOLS_LOGGER_LOG_EVENT", "true")
-    log = io.StringIO()
-    stream = logger.registered_handler.setStream(log)
-    try:
-        importlib.reload(entry)
-        answer = entry.handler(event(idempotencyKey="caller's key"), CONTEXT)
+def test_what_it_leaves_behind_has_ids_and_neither_picture_nor_name(upload: Upload, signals: Signals) -> None:
+    with trace() as sent:
+        answer = upload(idempotencyKey="caller's key", correlationId=CORRELATION_ID)
         with pytest.raises(errors.OffchainError):
-            entry.handler(event(image="###"), CONTEXT)
-    finally:
-        logger.registered_handler.setStream(stream)
-    stored, refused = (json.loads(line) for line in log.getvalue().splitlines())
-    assert (stored["message"], stored["function_request_id"]) == ("stored", CONTEXT.aws_request_id)
-    assert (stored["submission_id"], stored["request_id"]) == (answer["submissionId"], "JKJaXmPLvHcESHA=")
-    assert stored["version_id"] == answer["versionId"]
-    assert (refused["message"], refused["error"]) == ("not stored", "InvalidImage")
-    assert "submission_id" not in refused
+            upload(image="###", correlationId=CORRELATION_ID)
+    signals.require_correlated(CONTEXT.aws_request_id)
+    stored, refused = signals.message("Stored"), signals.message("Refused")
+    ids = answer["submissionId"], answer["transactionIds"][0]
+    assert (stored["submissionId"], stored["transactionId"]) == ids
+    assert (stored["versionId"], stored["extendedRequestId"]) == (answer["versionId"], "JKJaXmPLvHcESHA=")
+    assert refused["error"] == "InvalidImage"
+    assert "submissionId" not in refused
+    assert signals.metrics() == {"Stored": [1.0], "InvalidData": [1.0]}
+    assert [part["name"] for part in sent] == ["PutObject", "Handler", "Handler"]
     for secret in (encoded(PNG), "ada", "example.org", "caller's key", "MIIB", "###"):
-        assert secret not in log.getvalue()
+        assert secret not in signals.text + json.dumps(sent)

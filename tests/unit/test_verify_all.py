@@ -28,6 +28,7 @@ from tests.unit.deployment import (
 )
 from tests.unit.fabric_fixtures import Fabric, fabric, fabric_of_module
 from tests.unit.s3_faults import S3Faults
+from tests.unit.signals import CORRELATION_ID, Signals
 from tests.unit.upload_samples import JPEG, PNG
 
 __all__ = ["fabric", "fabric_of_module"]
@@ -418,16 +419,13 @@ def test_a_batch_ends_before_its_findings_are_more_than_step_functions_takes(dep
 # What operators see
 
 
-def test_counts_are_metrics(deployment: Deployment, capsys: pytest.CaptureFixture[str]) -> None:
+def test_counts_are_metrics(deployment: Deployment, signals: Signals) -> None:
     deployment.donor("ada")
     deployment.record("bob")
-    deployment.run()
-    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
-    (metrics,) = [line for line in printed if "ObjectsVerified" in line]
-    (described,) = metrics["_aws"]["CloudWatchMetrics"]
-    assert described["Namespace"] == "OffChainStack"
-    assert {each["Name"] for each in described["Metrics"]} == {f"Objects{name[0].upper()}{name[1:]}" for name in NONE}
-    assert (metrics["ObjectsVerified"], metrics["ObjectsMissing"], metrics["ObjectsTampered"]) == ([1.0], [1.0], [0.0])
+    deployment.run(correlationId=CORRELATION_ID)
+    none = {f"Objects{name[0].upper()}{name[1:]}": [0.0] for name in NONE}
+    assert signals.metrics() == none | {"ObjectsVerified": [1.0], "ObjectsMissing": [1.0]}
+    signals.require_correlated("invocation")
 
 
 def test_findings_are_logged(deployment: Deployment, caplog: pytest.LogCaptureFixture) -> None:

@@ -21,6 +21,7 @@ from verify_object import handler as verify_object
 from tests.unit.deployment import Context
 from tests.unit.s3_faults import S3Faults
 from tests.unit.s3_server import S3Server
+from tests.unit.signals import CORRELATION_ID, Signals
 from tests.unit.upload_samples import ENVIRONMENT, JPEG, PDF, PNG, RECORD_TYPE, SVG, WEBP
 
 PREFIX = "ngo-donor-images/"
@@ -632,3 +633,27 @@ def test_a_large_object_is_never_in_memory_as_a_whole(deployed: None, monkeypatc
             tracemalloc.stop()
     assert (found["integrity"], found["size"]) == ("VERIFIED", 20_000_000)
     assert peak < 6_000_000
+
+
+# What operators see
+
+
+def test_findings_are_counted_and_name_the_request(bucket: Any, deployed: None, signals: Signals) -> None:
+    def ask(answer: dict[str, Any]) -> None:
+        event = {"answer": answer, "identifier": "ada", "byChecksum": False, "inline": False}
+        verify_object.handler(event | {"correlationId": CORRELATION_ID}, Context())
+
+    put(bucket)
+    ask(record())
+    ask(without(record(), "imageHash", "imageSha256"))
+    put(bucket, JPEG)
+    with pytest.raises(errors.ObjectTampered):
+        ask(record())
+    with pytest.raises(errors.ObjectMissing):
+        ask(record(key=f"{PREFIX}ada/4567.png"))
+    signals.require_correlated("invocation")
+    ended = {"Verified": [1.0], "Unverifiable": [1.0], "ObjectTampered": [1.0], "ObjectMissing": [1.0]}
+    assert signals.metrics() == ended
+    assert [line["error"] for line in signals.log if line["message"] == "Refused"] == ["ImageTampered", "ImageMissing"]
+    for secret in ("example.org", base64.b64encode(PNG).decode()):
+        assert secret not in signals.text

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from .. import errors, submission
 from ..identity import Identity
-from ..observability import logger
+from ..observability import identify, logger, subsegment
 from . import messages
 from .commit_listener import CommitListener
 from .endorsement import Endorsements, chaincode_ran, endorse
@@ -278,6 +278,7 @@ class _Submission:
                 return committed
         for number, nonce in enumerate(self._request.nonces):
             self._current = self._ids[number]
+            identify(transactionId=self._current)
             try:
                 verdict = self._attempt(nonce)
             except _Found as found:
@@ -320,7 +321,8 @@ class _Submission:
         proposal = self._propose(nonce)
         events: _Events = queue.SimpleQueue()
         with self._watching(events):
-            endorsements = self._endorse(proposal)
+            with subsegment("Endorse"):
+                endorsements = self._endorse(proposal)
             if endorsements.duplicate:
                 return self._settle(self._find_until_deadline(self._current))
             if not endorsements.matching:
@@ -413,41 +415,45 @@ class _Submission:
         next_offer: float | None = began
         next_poll = began + timing.poll
         maybe_taken = unreadable = False
-        while self._left() > 0:
-            now = time.monotonic()
-            if next_offer is not None and now >= next_offer:
-                next_offer = None
-                self._ledger._orderers.offer(envelope, self._deadline, events.put)
-            if now >= next_poll:
-                stream = self._ledger._listener.stream
-                found = self._find_or_none(self._current, limit=timing.poll * 2)
-                if found:
-                    if not unreadable:
-                        self._missed_event(events, stream)
-                    return found
-                next_poll = time.monotonic() + timing.poll
-            wake = min(self._deadline, next_poll, next_poll if next_offer is None else next_offer)
-            try:
-                event = events.get(timeout=max(0.001, wake - time.monotonic()))
-            except queue.Empty:
-                continue
-            now = time.monotonic()
-            if isinstance(event, str):
-                if event == "VALID" and not self._request.caller_named:
-                    return self._as_sent()
-                # The event tells an id's fate, not whose content has it: another request may have used the same name.
-                return self._find_until_deadline(self._current)
-            if event is None:
-                next_poll, unreadable = now, True
-            elif event is Taken.YES:
-                maybe_taken, next_offer = True, now + timing.offer_again
-            elif event is Taken.MAYBE or maybe_taken:
-                maybe_taken, next_offer = True, now + min(timing.poll, timing.offer_again)
-            elif now - began < timing.order and self._left() > timing.commit_reserve:
-                next_offer = now + timing.poll / 4
-            else:
-                raise self._not_ordered(errors.LedgerUnavailable, "No orderer took the request. Try again later.")
-        raise self._unknown()
+        with contextlib.ExitStack() as stage:
+            stage.enter_context(subsegment("Order"))
+            while self._left() > 0:
+                now = time.monotonic()
+                if next_offer is not None and now >= next_offer:
+                    next_offer = None
+                    self._ledger._orderers.offer(envelope, self._deadline, events.put)
+                if now >= next_poll:
+                    stream = self._ledger._listener.stream
+                    found = self._find_or_none(self._current, limit=timing.poll * 2)
+                    if found:
+                        if not unreadable:
+                            self._missed_event(events, stream)
+                        return found
+                    next_poll = time.monotonic() + timing.poll
+                wake = min(self._deadline, next_poll, next_poll if next_offer is None else next_offer)
+                try:
+                    event = events.get(timeout=max(0.001, wake - time.monotonic()))
+                except queue.Empty:
+                    continue
+                now = time.monotonic()
+                if isinstance(event, str):
+                    if event == "VALID" and not self._request.caller_named:
+                        return self._as_sent()
+                    # The event tells an id's fate, not whose content has it: another request may have used its name.
+                    return self._find_until_deadline(self._current)
+                if event is None:
+                    next_poll, unreadable = now, True
+                elif event is Taken.YES:
+                    maybe_taken, next_offer = True, now + timing.offer_again
+                    stage.close()
+                    stage.enter_context(subsegment("AwaitCommit"))
+                elif event is Taken.MAYBE or maybe_taken:
+                    maybe_taken, next_offer = True, now + min(timing.poll, timing.offer_again)
+                elif now - began < timing.order and self._left() > timing.commit_reserve:
+                    next_offer = now + timing.poll / 4
+                else:
+                    raise self._not_ordered(errors.LedgerUnavailable, "No orderer took the request. Try again later.")
+            raise self._unknown()
 
     def _as_sent(self) -> FoundTransaction:
         call = self._request.call
