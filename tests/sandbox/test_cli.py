@@ -162,6 +162,23 @@ def test_a_killed_sandbox_leaves_nothing_and_a_real_networks_place_is_taken_by_a
             assert "no sandbox is running" in errors
 
 
+def test_up_serves_the_record_types_of_a_settings_file_and_names_what_it_adds(tmp_path: Path) -> None:
+    settings = ROOT / "examples" / "settings" / "record-types.yaml"
+    with up("--settings", str(settings), "--ready", str(tmp_path / "up.json")) as (process, ready):
+        assert ready.keys() == {"ready", "api", "aws", "bucket", "functions", "recordTypes"}
+        assert list(ready["recordTypes"]) == ["donors", "invoices"]
+        donors, invoices = ready["recordTypes"].values()
+        assert ready["functions"] == donors
+        assert donors.keys() == invoices.keys()
+        assert not set(donors.values()) & set(invoices.values())
+        process.terminate()
+        _, errors = process.communicate(timeout=30)
+        assert (
+            "emulated chaincode functions: createInvoice, queryInvoice, queryAllInvoices, which behave like" in errors
+        )
+        assert "GET /invoices/{invoiceNumber}" in errors
+
+
 def test_up_and_verify_all_meet_at_one_file_by_default(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
