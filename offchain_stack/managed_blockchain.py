@@ -47,10 +47,11 @@ class ManagedBlockchainLookup(Construct):
             self,
             "Handler",
             source="look_up_network",
-            exclude=["shared"],
+            exclude=["shared/ledger"],
             description="Looks up the endpoints of a Managed Blockchain member",
             timeout=cdk.Duration.minutes(1),
             log_retention=log_retention,
+            environment={"POWERTOOLS_SERVICE_NAME": "offchain-look-up-network", "POWERTOOLS_LOG_LEVEL": "INFO"},
         )
         names = [("networks", network_id, ""), ("members", member_id, stack.account)]
         names += [("nodes", node, stack.account) for node in node_ids]
