@@ -4,7 +4,7 @@ BIN := .venv/bin
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-faults examples test-many bench costs lint synth lock clean
+.PHONY: demo test test-faults test-api examples test-many bench costs lint synth docs lock clean
 
 demo: .venv/installed ## run the whole flow on this machine and show it
 	$(BIN)/python -m sandbox demo
@@ -17,6 +17,10 @@ test-faults: .venv/installed ## the whole fault table, 500 random schedules, 200
 		OFFCHAIN_SCHEDULES=500 OFFCHAIN_PAIRS=200 $(BIN)/pytest -n 0 \
 		tests/sandbox/test_fault_table.py tests/sandbox/test_concurrency.py tests/sandbox/test_schedules.py \
 		tests/sandbox/test_read_flow.py tests/unit/test_adopt_method.py
+
+test-api: .venv/installed ## OFFCHAIN_API_CASES requests a method, 300 by default, made from the API's description
+	OFFCHAIN_API_CASES=$${OFFCHAIN_API_CASES:-300} OFFCHAIN_SEED=$${OFFCHAIN_SEED:-$$(date +%s)} \
+		$(BIN)/pytest -n 0 tests/sandbox/test_openapi.py
 
 test-many: .venv/installed ## verify-all over OFFCHAIN_DONORS donors, 2,000 by default, with its times and its memory
 	OFFCHAIN_DONORS=$${OFFCHAIN_DONORS:-2000} $(BIN)/pytest -n 0 tests/sandbox/test_verify_all_command.py -k many
@@ -37,6 +41,9 @@ lint: .venv/installed ## style, format and types
 
 synth: .venv/installed node_modules/.package-lock.json ## synthesize the stack for review, with Lambda assets
 	PATH="$(CURDIR)/$(BIN):$$PATH" npx aws-cdk synth --quiet
+
+docs: synth ## describe the synthesized stack in docs/
+	$(BIN)/python -m offchain_stack openapi cdk.out > docs/openapi.json
 
 lock: .venv/installed ## resolve the locks again after a change in pyproject.toml or a requirements.in
 	$(BIN)/pip install --quiet uv==0.13.9

@@ -1,4 +1,5 @@
-"""`python -m offchain_stack check` examines a deployment's settings before it is deployed.
+"""`python -m offchain_stack check` examines a deployment's settings before it is deployed; `openapi` describes a
+synthesized template.
 
 The checks run the functions' own code (`check` in the functions' sources) in a process of its own, which imports no CDK
 and gets the settings as one JSON document.
@@ -10,12 +11,13 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
 
+from .description import Template, openapi
 from .endpoint import Endpoint
 from .fabric import FabricNetwork
 from .managed_blockchain import managed_blockchain_tls_roots
@@ -30,6 +32,11 @@ _LOOKED_UP = Endpoint(address="looked-up.invalid:443")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Returns the exit code: 0 without an ERROR, 1 with one, 2 where the check cannot run."""
     options = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = options.run
+    return run(options)
+
+
+def _run_check(options: argparse.Namespace) -> int:
     try:
         document = _document(_context(options), connect=options.connect)
     except ValueError as error:
@@ -38,9 +45,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _check(document)
 
 
+def _run_openapi(options: argparse.Namespace) -> int:
+    try:
+        document = openapi(Template.load(options.template))
+    except ValueError as error:
+        print(f"ERROR    {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(document, indent=2))
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m offchain_stack", description="Tools for the settings of a deployment"
+        prog="python -m offchain_stack", description="Tools for a deployment's settings and its template"
     )
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser(
@@ -50,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         "Changes nothing. Uses the AWS credentials that boto3 finds.",
         epilog="Exit code: 0 without an ERROR, 1 with one, 2 where the check cannot run.",
     )
+    check.set_defaults(run=_run_check)
     check.add_argument("--settings", metavar="FILE", help="settings, JSON or YAML, in place of those in ./cdk.json")
     check.add_argument(
         "-c",
@@ -63,6 +81,20 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--connect", action="store_true", help="also reach every peer and orderer, and ask what changes nothing"
     )
+    template = argparse.ArgumentParser(add_help=False)
+    template.add_argument(
+        "template",
+        metavar="TEMPLATE",
+        type=Path,
+        help="a synthesized template, or a cdk.out folder that has only one",
+    )
+    description = commands.add_parser(
+        "openapi",
+        parents=[template],
+        help="print the OpenAPI description of a template's REST API",
+        description="Prints the OpenAPI 3.1 description, as JSON, of the REST API in a synthesized template.",
+    )
+    description.set_defaults(run=_run_openapi)
     return parser
 
 
