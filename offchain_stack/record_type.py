@@ -25,7 +25,16 @@ _SUBMISSION_RESERVE = 5_120
 three names of 64 characters (12 bytes each), the request id and the fields' names."""
 
 _RESERVED_FIELDS = frozenset(
-    {"requestId", "idempotencyKey", "fabricUsername", "functionType", "chaincodeFunction", "caller", "transactionId"}
+    {
+        "correlationId",
+        "requestId",
+        "idempotencyKey",
+        "fabricUsername",
+        "functionType",
+        "chaincodeFunction",
+        "caller",
+        "transactionId",
+    }
 )
 """What travels beside the fields, in the request or in the answer."""
 
@@ -333,21 +342,6 @@ class RecordType:
                 },
             },
         }
-
-
-def refuse_clashes(record_types: Sequence[RecordType]) -> None:
-    """Raises ValueError that names what two of `record_types`, in one API and one store, have in common: the name, the
-    path, or the keys of their objects."""
-    for index, one in enumerate(record_types):
-        for other in record_types[:index]:
-            for prop in ("name", "path"):
-                if getattr(one, prop) == getattr(other, prop):
-                    raise ValueError(f"{prop}: two record types have {getattr(one, prop)!r}; give each its own")
-            shorter, longer = sorted((one.key_prefix, other.key_prefix), key=len)
-            if longer.startswith(shorter):
-                raise ValueError(
-                    f"key_prefix: {longer!r} of one record type is within {shorter!r} of another; give each its own"
-                )
 
 
 def _require(prop: str, value: str, pattern: str | re.Pattern[str], rule: str) -> None:

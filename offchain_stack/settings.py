@@ -14,7 +14,7 @@ from constructs import Node
 
 from .endpoint import Endpoint
 from .fabric import SECRET_NAME_PATTERN, FabricUser
-from .record_type import DONOR, RecordType
+from .record_type import DONOR, RecordType, camel_case
 
 _PREFIX = "offchain"
 _FILE = "offchainSettings"
@@ -362,7 +362,7 @@ class Settings:
     @classmethod
     def from_values(cls, values: Mapping[str, Any], *, folder: Path = Path()) -> "Settings":
         """Check `values`, by their names in camelCase; paths in them are relative to `folder`. Raises SettingsError."""
-        fields = {_camel_case(field.name): field for field in dataclasses.fields(cls)}
+        fields = {camel_case(field.name): field for field in dataclasses.fields(cls)}
         for name in values:
             if name not in fields:
                 raise SettingsError(f"{_PREFIX}.{name}: there is no such setting; known are {', '.join(fields)}")
@@ -423,7 +423,7 @@ class Settings:
         for name, (contradiction, text) in contradictions.items():
             if contradiction:
                 raise next(
-                    _error_of(field.name, text) for field in dataclasses.fields(self) if _camel_case(field.name) == name
+                    _error_of(field.name, text) for field in dataclasses.fields(self) if camel_case(field.name) == name
                 )
 
 
@@ -446,7 +446,7 @@ def _error(name: str, what: str, setting: _Setting) -> SettingsError:
 
 def _error_of(field_name: str, what: str) -> SettingsError:
     field = next(field for field in dataclasses.fields(Settings) if field.name == field_name)
-    return _error(_camel_case(field_name), what, field.metadata["setting"])
+    return _error(camel_case(field_name), what, field.metadata["setting"])
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -460,11 +460,6 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise SettingsError(f"{_FILE}: {path} holds no settings, such as mspId: Org1MSP")
     return value
-
-
-def _camel_case(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(part.capitalize() for part in rest)
 
 
 def _from_command_line(value: Any) -> Any:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shared import fields, record_type
 from shared.errors import InvalidRequest
 
-from offchain_stack.record_type import DONOR, LedgerField, RecordType, refuse_clashes
+from offchain_stack.record_type import DONOR, LedgerField, RecordType
 from tests.unit.upload_samples import RECORD_TYPE
 
 INVOICE: dict[str, Any] = {
@@ -135,6 +135,7 @@ def test_the_functions_read_what_the_deployment_wrote() -> None:
         *(
             (with_field(name=name), f"ledger_fields: '{name}' has a meaning of its own")
             for name in (
+                "correlationId",
                 "requestId",
                 "idempotencyKey",
                 "fabricUsername",
@@ -291,26 +292,3 @@ def test_a_wrong_value_in_settings_is_refused_by_its_key(change: dict[str, Any],
 def test_what_is_no_object_is_no_record_type() -> None:
     with pytest.raises(ValueError, match=r"^RecordType: must be an object with name, path"):
         RecordType.from_values(["Invoice"])  # type: ignore[arg-type]
-
-
-# Several
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"name": "Donor"}, "name: two record types have 'Donor'"),
-        ({"path": "donors"}, "path: two record types have 'donors'"),
-        ({"key_prefix": "ngo-donor-images/"}, "key_prefix: 'ngo-donor-images/' of one record type is within"),
-        ({"key_prefix": "ngo-donor-images/a/"}, "key_prefix: 'ngo-donor-images/a/' of one record type is within 'ngo-"),
-    ],
-)
-def test_two_record_types_that_clash_are_refused(change: dict[str, Any], message: str) -> None:
-    invoice = RecordType(**INVOICE | change)
-    for both in ((DONOR, invoice), (invoice, DONOR)):
-        with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
-            refuse_clashes(both)
-
-
-def test_two_record_types_that_differ_are_not() -> None:
-    refuse_clashes((DONOR, RecordType(**INVOICE), RecordType(**INVOICE | {"name": "Bill", "key_prefix": "invoices2/"})))
