@@ -136,6 +136,7 @@ def test_a_template_is_told_of_the_caller_what_the_methods_authorization_knows(
         ("", {}, "limit, X-User"),
         ("?limit=5", {}, "X-User"),
         ("?limit=", {"x-user": " "}, "limit, X-User"),
+        ("?limit=%20", {"x-user": "ada"}, "limit"),
         ("?limit=5", {"x-user": "ada"}, None),
     ],
 )

@@ -327,12 +327,22 @@ def test_no_type_sees_the_records_of_one_whose_name_begins_alike() -> None:
     assert {"readInvoice", "listInvoices"} <= chaincode.queries
 
 
-def test_nothing_is_added_for_a_type_of_the_workshops_own() -> None:
-    ngo = kind(
-        "Organisation",
-        identifying_field="ngoRegistrationNumber",
-        create_function="createNGO",
-        read_function="queryNGO",
-        list_function="queryAllNGOs",
+def test_the_workshops_own_functions_stay_as_they_are_for_a_type_that_names_them() -> None:
+    chaincode = Ngo(
+        [
+            kind(
+                "Organisation",
+                identifying_field="ngoRegistrationNumber",
+                create_function="createNGO",
+                read_function="queryNGO",
+                list_function="queryAllNGOs",
+            )
+        ]
     )
-    assert Ngo([ngo]).added == ()
+    assert chaincode.added == ()
+    with FabricEmulation(chaincodes={"ngo": chaincode}) as emulation:
+        network = raw_fabric.of(emulation)
+        created = network.propose("createNGO", '{"ngoRegistrationNumber": "1"}')
+        assert network.order(created, raw_fabric.envelope(created, [network.endorse(created)])) == "VALID"
+        network.close()
+        assert json.loads(emulation.record("ngo", "ngo1") or b"") == {"ngoRegistrationNumber": "1", "docType": "ngo"}
