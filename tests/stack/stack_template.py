@@ -57,8 +57,15 @@ def flat(value: Any) -> str:
             return f"<{name}.{attribute}>"
         case {"Ref": name}:
             return f"<{name}>"
+        case {"Fn::Sub": str(text)}:
+            return re.sub(r"\$\{([^}]+)\}", r"<\1>", text)
         case _:
             return str(value)
+
+
+def aslist(value: Any) -> list[Any]:
+    """What a policy may write as one value or as a list of them."""
+    return value if isinstance(value, list) else [value]
 
 
 def normalised(template: Template) -> Any:

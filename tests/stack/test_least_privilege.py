@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from stack_template import Template, flat, of_type
+from stack_template import Template, aslist, flat, of_type
 
 ANY = "*"
 EC2 = {
@@ -46,10 +46,6 @@ def grants(template: Template, effect: str) -> Iterator[tuple[str, str, str]]:
                 for action in aslist(statement["Action"]):
                     for resource in aslist(statement["Resource"]):
                         yield construct, action, re.sub(r"[0-9A-F]{8}\b", "", flat(resource))
-
-
-def aslist(value: object) -> list[object]:
-    return value if isinstance(value, list) else [value]
 
 
 def test_each_role_may_do_what_its_part_needs_and_nothing_else(template: Template) -> None:
