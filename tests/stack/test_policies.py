@@ -152,7 +152,7 @@ TABLE = [
     Reasoned(
         actions=("apigateway:DELETE", "apigateway:GET", "apigateway:PUT"),
         resource=rf"{REST_API}/resources/\*/methods/POST(/integration)?(/responses/\*)?",
-        why="The adopted method's resource id is known only when the API is asked for its path; its responses by status.",
+        why="The adopted method's resource id is known only when the API is asked for its path.",
     ),
     Reasoned(
         actions=("apigateway:DELETE", "apigateway:GET"),
@@ -178,7 +178,7 @@ TABLE = [
     Reasoned(
         actions=("logs:DeleteRetentionPolicy", "logs:PutRetentionPolicy"),
         resource=r"\*",
-        why="CDK's LogRetention function, which cdk-hyperledger-fabric-network uses, serves every log group of a stack.",
+        why="CDK's LogRetention function, which cdk-hyperledger-fabric-network uses, serves all log groups of a stack.",
     ),
     Reasoned(
         actions=("lambda:InvokeFunction",),
