@@ -229,9 +229,11 @@ def test_a_record_of_one_type_that_names_the_others_object_gets_nothing_of_it(
     assert donors.read()[0] == 200
 
 
-def test_verify_all_walks_each_type_and_says_which(donors: World, invoices: Invoices, tmp_path: Path) -> None:
+def test_verify_all_walks_each_type_and_says_which(
+    both: Sandbox, donors: World, invoices: Invoices, tmp_path: Path
+) -> None:
     ready = tmp_path / "ready.json"
-    ready.write_text(json.dumps(ready_line(invoices.sandbox)))
+    ready.write_text(json.dumps(ready_line(both)))
     assert invoices.create()[0] == donors.create()[0] == 200
     ((key, good),) = invoices.versions()
     invoices.put_object(key, pdf())
@@ -256,6 +258,10 @@ def test_verify_all_walks_each_type_and_says_which(donors: World, invoices: Invo
     unknown = verify_all("--ready", str(ready), "--records", "payments")
     assert (unknown.code, unknown.out) == (2, "")
     assert "--records payments: the sandbox has donors, invoices" in unknown.errors
+    ready.write_text(json.dumps({name: part for name, part in ready_line(both).items() if name != "recordTypes"}))
+    alone = verify_all("--ready", str(ready), "--records", "donors")
+    assert (alone.code, alone.out) == (2, "")
+    assert "has one record type only: leave --records out" in alone.errors
 
 
 def test_each_sweep_settles_the_objects_of_its_type_only(donors: World, invoices: Invoices) -> None:
