@@ -208,8 +208,8 @@ LINEARIZED_START = b"%PDF-1.7\n1 0 obj\n<< /Linearized 1 >>\nendobj\nxref\n0 0\n
         PDF.replace(b"startxref\n", b"startxref\n9"),
         PDF.replace(b"startxref\n", b"startxref\n-"),
         PDF[:-20] + b"startxref\n0\n%%EOF",
-        PDF + b"xref startxref\n%d\n%%%%EOF" % (len(PDF) + 5),
-        b"%PDF-1.7 startxref\n25 %%EOF xref",
+        b"%PDF-1.7 startxref\n14 %%EOF",
+        b"%PDF-1.7 startxref\n28 %%EOF xref",
     ],
     ids=range(10),
 )
