@@ -10,6 +10,7 @@ Each is usable alone in a stack of your own:
 from .access import Access
 from .api import DonorApi, RecordApi
 from .batches import SweepWorkflow, VerifyAllWorkflow
+from .callers import Callers
 from .connection_profile import ConnectionProfile, ConnectionProfileError
 from .endpoint import Endpoint
 from .existing_method import ExistingMethod
@@ -35,6 +36,7 @@ from .workflow import CreateWorkflow
 __all__ = [
     "DONOR",
     "Access",
+    "Callers",
     "ChaincodeFunction",
     "ConnectionProfile",
     "ConnectionProfileError",

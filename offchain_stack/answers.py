@@ -12,7 +12,11 @@ NOT_READ_IN_TIME = "The answer took too long. Reading changes nothing: try again
 INTERNAL_ERROR = "The request failed for a reason of ours. Give the requestId to the operator."
 TOO_MANY_REQUESTS = "Too many requests at once. Wait a little and send it again."
 INVALID_REQUEST = "The request is not valid. Send it as the documentation shows, a body as JSON."
-_FORBIDDEN = "Not authorised for this method and path. Sign the request (SigV4) with credentials that may call it."
+_FORBIDDEN = (
+    "Not authorised for this method and path. Send what this API asks for: a SigV4 signature or a token of one who may "
+    "call it, and its API key where callers have one."
+)
+_QUOTA_USED_UP = "The quota of this API key is used up. Wait until it starts anew or ask the operator."
 _MEDIA_TYPE = "Content-Type: send the body as application/json."
 
 
@@ -83,7 +87,7 @@ GATEWAY_ANSWERS: dict[str, tuple[int | None, str, str]] = {
     "UNAUTHORIZED": _REFUSED_CALLER,
     "WAF_FILTERED": _REFUSED_CALLER,
     "THROTTLED": _THROTTLED,
-    "QUOTA_EXCEEDED": _THROTTLED,
+    "QUOTA_EXCEEDED": (429, "TooManyRequests", _QUOTA_USED_UP),
     "API_CONFIGURATION_ERROR": _INTERNAL,
     "AUTHORIZER_CONFIGURATION_ERROR": _INTERNAL,
     "AUTHORIZER_FAILURE": _INTERNAL,

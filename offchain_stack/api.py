@@ -10,6 +10,7 @@ from constructs import Construct
 
 from .access import Access
 from .acknowledgements import acknowledge
+from .callers import Callers
 from .integration import CONTENT_TYPE, RequestParameter, WorkflowIntegration, create_integration, read_integration
 from .record_type import DONOR, RecordType
 from .rest_api import OffChainApi
@@ -30,6 +31,8 @@ class RecordApi(Construct):
     * `resource`: adds the methods to this resource of `rest_api`, which must not have them, and makes none. One whose
       `POST` is to be changed is for `ExistingMethod`.
     * `access`: who may call; by default as the `api` has it, and callers with IAM credentials on a `rest_api`.
+    * `callers`: binds callers to Fabric users, as at the `UploadFunction`, by what the access knows of them; by default
+      a request names any user of the network.
     * `with_transactions`: False where a `rest_api` has `GET /transactions/{transactionId}` already; True by default. An
       `api` gets it once.
 
@@ -49,6 +52,7 @@ class RecordApi(Construct):
         rest_api: apigateway.IRestApi | None = None,
         resource: apigateway.IResource | None = None,
         access: Access | None = None,
+        callers: Callers | None = None,
         with_transactions: bool = True,
     ) -> None:
         super().__init__(scope, id)
@@ -60,11 +64,13 @@ class RecordApi(Construct):
         self.api: OffChainApi | None = None
         if rest_api:
             self.rest_api: apigateway.IRestApi = rest_api
+            self.access = access or Access()
         else:
-            self.api = api or OffChainApi(self, "Default")
+            self.api = api or OffChainApi(self, "Default", access=access)
             self.rest_api = self.api.rest_api
-            self.api.add(record_type)
-        self.access = access or (self.api.access if self.api else Access())
+            self.access = self.api.add(record_type, access)
+        if callers:
+            callers.require_access(self.access)
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("apigateway.amazonaws.com"))
         state_machine.grant_start_sync_execution(self.role)
         self.model = apigateway.Model(
@@ -86,15 +92,16 @@ class RecordApi(Construct):
             self.resource,
             "POST",
             f"Create{record_type.name}",
-            create_integration(record_type, state_machine.state_machine_arn),
+            create_integration(record_type, state_machine.state_machine_arn, callers=callers),
+            self.access,
             request_models={CONTENT_TYPE: self.model},
         )
         self.read_methods: list[apigateway.Method] = []
         if read_state_machine:
             read_state_machine.grant_start_sync_execution(self.role)
-            self._add_reads(read_state_machine)
+            self.read_methods += self._add_reads(read_state_machine)
             if with_transactions:
-                self._add_transactions(self.api or self, read_state_machine)
+                self.read_methods.append(self._transactions(read_state_machine))
         self.url = self.api.rest_api.url_for_path(self.resource.path) if self.api else None
 
     def grant_create(self, grantee: iam.IGrantable) -> iam.Grant:
@@ -113,52 +120,61 @@ class RecordApi(Construct):
             resource_arns=[method.method_arn for method in methods],
         )
 
-    def _add_reads(self, state_machine: sfn.IStateMachine) -> None:
+    def _add_reads(self, state_machine: sfn.IStateMachine) -> list[apigateway.Method]:
         name, identifier = self._record_type.name, self._record_type.identifying_field
-        self._add_read(
-            self.resource.add_resource(f"{{{identifier}}}"),
-            f"Read{name}",
-            state_machine,
-            query="record",
-            parameters=[RequestParameter("identifier", "path", identifier), _query("verify"), _query("inline")],
-        )
-        self._add_read(
-            self.resource,
-            f"List{name}s",
-            state_machine,
-            query="list",
-            parameters=[_query("limit"), _query("nextToken")],
-        )
+        return [
+            self._add_read(
+                self.resource.add_resource(f"{{{identifier}}}"),
+                f"Read{name}",
+                state_machine,
+                self.access,
+                query="record",
+                parameters=[RequestParameter("identifier", "path", identifier), _query("verify"), _query("inline")],
+            ),
+            self._add_read(
+                self.resource,
+                f"List{name}s",
+                state_machine,
+                self.access,
+                query="list",
+                parameters=[_query("limit"), _query("nextToken")],
+            ),
+        ]
 
-    def _add_transactions(self, scope: Construct, state_machine: sfn.IStateMachine) -> None:
-        # On a shared API its logical ids do not depend on which record type comes first.
-        if scope.node.try_find_child("Transactions"):
-            return
-        transactions = apigateway.Resource(
-            scope, "Transactions", parent=self.rest_api.root, path_part="transactions"
-        ).add_resource("{transactionId}")
-        self._add_read(
-            transactions,
+    def _transactions(self, state_machine: sfn.IStateMachine) -> apigateway.Method:
+        """`GET /transactions/{transactionId}`, which a shared API has once: neither its logical ids nor who may call it
+        depend on which record type comes first."""
+        if self.api and self.api.transactions:
+            return self.api.transactions
+        method = self._add_read(
+            apigateway.Resource(
+                self.api or self, "Transactions", parent=self.rest_api.root, path_part="transactions"
+            ).add_resource("{transactionId}"),
             "ReadTransaction",
             state_machine,
+            self.api.access if self.api else self.access,
             query="transaction",
             parameters=[RequestParameter("transactionId", "path", "transactionId")],
         )
+        if self.api:
+            self.api.transactions = method
+        return method
 
     def _add_read(
         self,
         resource: apigateway.IResource,
         operation: str,
         state_machine: sfn.IStateMachine,
+        access: Access,
         *,
         query: str,
         parameters: list[RequestParameter],
-    ) -> None:
+    ) -> apigateway.Method:
         integration = read_integration(
             self._record_type, state_machine.state_machine_arn, query=query, parameters=parameters
         )
         required = {f"method.request.{each.place}.{each.name}": each.place == "path" for each in parameters}
-        self.read_methods.append(self._add_method(resource, "GET", operation, integration, request_parameters=required))
+        return self._add_method(resource, "GET", operation, integration, access, request_parameters=required)
 
     def _add_method(
         self,
@@ -166,6 +182,7 @@ class RecordApi(Construct):
         verb: str,
         operation: str,
         integration: WorkflowIntegration,
+        access: Access,
         **request: Any,
     ) -> apigateway.Method:
         method = resource.add_method(
@@ -174,11 +191,11 @@ class RecordApi(Construct):
             operation_name=operation,
             method_responses=[apigateway.MethodResponse(status_code=str(status)) for status in integration.statuses],
             request_validator=self._validator,
-            **self.access.method_options(),
+            **access.method_options(),
             **request,
         )
-        if self.access.is_iam:
-            acknowledge(method, {"COG4": "Callers are authorised by IAM: they sign requests with SigV4."})
+        if access.authorization_type != apigateway.AuthorizationType.COGNITO:
+            acknowledge(method, {"COG4": "Callers are authorised by IAM (SigV4) or by a Lambda authorizer."})
         return method
 
     def _aws_integration(self, integration: WorkflowIntegration) -> apigateway.AwsIntegration:

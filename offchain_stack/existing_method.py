@@ -13,6 +13,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from .acknowledgements import acknowledge_policy, resource
+from .callers import Callers
 from .custom_resource import CustomResourceProvider
 from .integration import CONTENT_TYPE, WorkflowIntegration, create_integration
 from .record_type import DONOR, RecordType
@@ -36,6 +37,8 @@ class ExistingMethod(Construct):
     * `stage_name`: the stage to deploy to.
     * `path`, `http_method`: the method; by default `POST` on the record type's path.
     * `state_machine`: an EXPRESS one with the input and output of `CreateWorkflow`.
+    * `callers`: binds callers to Fabric users, as at the `UploadFunction`. It fits the method's authorization, which is
+      not looked at here: else every caller is refused.
     * `backup_bucket`: where what was there is saved, under `adopted-methods/`, as long as the method is adopted. It
       cannot change in that time. Versioned is safer.
     * `original_role`: the role that the method's integration uses now, if it uses one. To put that integration back,
@@ -60,6 +63,7 @@ class ExistingMethod(Construct):
         path: str | None = None,
         http_method: str = "POST",
         record_type: RecordType = DONOR,
+        callers: Callers | None = None,
         original_role: iam.IRole | None = None,
         log_retention: logs.RetentionDays = logs.RetentionDays.THREE_MONTHS,
     ) -> None:
@@ -99,7 +103,9 @@ class ExistingMethod(Construct):
                 "StageName": stage_name,
                 "ResourcePath": self._path,
                 "HttpMethod": http_method,
-                **self._integration_properties(create_integration(record_type, state_machine.state_machine_arn)),
+                **self._integration_properties(
+                    create_integration(record_type, state_machine.state_machine_arn, callers=callers)
+                ),
                 "Backup": {"Bucket": backup_bucket.bucket_name, "Key": self.backup_key},
                 "PassableRoles": [original_role.role_arn] if original_role else [],
             },

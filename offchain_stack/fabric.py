@@ -65,8 +65,8 @@ class FabricNetwork(Construct):
     Where less is to be typed: `from_connection_profile`, `from_managed_blockchain` and
     `from_hyperledger_fabric_network`.
 
-    Exposes `secrets_endpoint` (None without `vpc`) and `fabric_endpoint`. Raises ValueError naming the argument that is
-    wrong.
+    Exposes `users`, `secrets_endpoint` (None without `vpc`) and `fabric_endpoint`. Raises ValueError naming the
+    argument that is wrong.
     """
 
     @classmethod
@@ -206,7 +206,7 @@ class FabricNetwork(Construct):
         location = _S3_LOCATION.fullmatch(tls_roots)
         if not location and "-----BEGIN CERTIFICATE-----" not in tls_roots:
             raise ValueError("tls_roots: neither PEM text nor a location such as 's3://bucket/tls-chain.pem'")
-        self._users = tuple(users)
+        self.users = tuple(users)
         self._secrets_key = secrets_key
         of_addresses = {(port, port) for endpoint in (*peers, *orderers) if (port := endpoint.port)}
         self.ports = sorted({*(ports or ()), *of_addresses})
@@ -304,10 +304,10 @@ class FabricNetwork(Construct):
         )
 
     def _certificate_arns(self) -> list[str]:
-        return [self._arn(user.certificate) for user in self._users]
+        return [self._arn(user.certificate) for user in self.users]
 
     def _private_key_arns(self) -> list[str]:
-        return [self._arn(user.private_key) for user in self._users]
+        return [self._arn(user.private_key) for user in self.users]
 
     def _arn(self, secret: str) -> str:
         """The secret's ARN; Secrets Manager ends it with six characters of its own, which a name does not tell."""

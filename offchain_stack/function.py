@@ -70,7 +70,7 @@ class VpcFunction(Construct):
         size = sum(len(name) + len(value) for name, value in variables.items())
         if size > _ENVIRONMENT_LIMIT:
             raise ValueError(
-                f"tls_roots, users or record_type: together {size} characters, and a Lambda environment holds "
+                f"tls_roots, users, callers or record_type: together {size} characters, and a Lambda environment holds "
                 f"{_ENVIRONMENT_LIMIT}; give tls_roots as 's3://bucket/key'"
             )
         self.log_group = logs.LogGroup(

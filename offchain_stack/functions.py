@@ -6,6 +6,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from .callers import Callers
 from .fabric import FabricNetwork
 from .function import FunctionOptions, LedgerFunction, VpcFunction
 from .record_type import DONOR, RecordType
@@ -26,6 +27,8 @@ class UploadFunction(VpcFunction):
     * `bucket`: where the data goes; versioned.
     * `network`: the ledger, and its users.
     * `record_type`: what is recorded; donors by default.
+    * `callers`: binds callers to Fabric users, and must be the same at the `RecordApi` or `ExistingMethod`; by default
+      a request names any user of the network.
     * `plan_transactions`: False where an existing function submits, which chooses transaction ids of its own. No
       certificate is read then.
     * `options`: those of `FunctionOptions`, by default 512 MiB and 10 seconds.
@@ -39,9 +42,12 @@ class UploadFunction(VpcFunction):
         bucket: s3.IBucket,
         network: FabricNetwork,
         record_type: RecordType = DONOR,
+        callers: Callers | None = None,
         plan_transactions: bool = True,
         **options: Unpack[FunctionOptions],
     ) -> None:
+        if callers:
+            callers.require_users([user.name for user in network.users])
         super().__init__(
             scope,
             id,
@@ -54,6 +60,7 @@ class UploadFunction(VpcFunction):
             | network.identities_environment
             | network.ledger_environment
             | {"S3_BUCKET": bucket.bucket_name}
+            | (callers.to_environment() if callers else {})
             | ({} if plan_transactions else {"PLAN_TRANSACTIONS": "false"}),
             memory_size=512,
             timeout=cdk.Duration.seconds(10),

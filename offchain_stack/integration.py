@@ -17,6 +17,7 @@ from .answers import (
     create_answers,
     read_answers,
 )
+from .callers import Callers
 from .record_type import RecordType
 
 CONTENT_TYPE = "application/json"
@@ -57,13 +58,21 @@ class RequestParameter(NamedTuple):
     name: str
 
 
-def create_integration(record_type: RecordType, state_machine_arn: str) -> WorkflowIntegration:
-    """Runs the state machine of `CreateWorkflow` with the request's body and `Idempotency-Key`."""
+def create_integration(
+    record_type: RecordType, state_machine_arn: str, *, callers: Callers | None = None
+) -> WorkflowIntegration:
+    """Runs the state machine of `CreateWorkflow` with the request's body and `Idempotency-Key`, and with what is known
+    of the caller where `callers` are bound to Fabric users."""
+    # There in any case: what a body might bring under this name is then overwritten.
+    caller = '#set($caller = "")'
+    if callers:
+        caller = _template("caller", {"source": callers.source, "longest": str(callers.longest)}).rstrip()
     request = _template(
         "request",
         {
             "stateMachineArn": state_machine_arn,
             "correlationId": _template("correlation_id", {}).rstrip(),
+            "caller": caller,
             "maxArgumentsLength": str(record_type.max_arguments_length),
         },
     )

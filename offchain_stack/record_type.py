@@ -20,9 +20,10 @@ CONTENT_TYPES = (
 )
 """The media types that the functions know. The last stands for any bytes that no other allowed type claims."""
 
-_SUBMISSION_RESERVE = 5_120
-"""Bytes of that input kept for all but the arguments: an `Idempotency-Key` of 256 characters (6 bytes each as JSON),
-three names of 64 characters (12 bytes each), the request id and the fields' names."""
+_SUBMISSION_RESERVE = 5_632
+"""Bytes of that input kept for all but the arguments: an `Idempotency-Key` of 256 characters and a correlation id of
+128 (6 bytes each as JSON), three names and a caller of 64 characters (12 bytes each), the request id and the fields'
+names."""
 
 _RESERVED_FIELDS = frozenset(
     {

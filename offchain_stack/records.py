@@ -11,6 +11,7 @@ from constructs import Construct
 from .access import Access
 from .api import RecordApi
 from .batches import SweepWorkflow, VerifyAllWorkflow
+from .callers import Callers
 from .fabric import FabricNetwork
 from .function import FunctionOptions
 from .functions import (
@@ -37,6 +38,8 @@ class OffChainRecords(Construct):
     * `store`: where the data goes; by default one is made. Record types may share one: each keeps to its key prefix.
     * `api`: the API to add the record type to; by default one is made. Record types on one network may share one.
     * `access`: who may call this record type's methods; by default as the API has it.
+    * `callers`: binds callers to Fabric users, by what the access knows of them; by default a request names any user of
+      the network.
     * `subnets`, `security_groups`: of the functions, as in `FunctionOptions`.
     * `existing_chaincode_function`: invokes the chaincode in place of ours, as in `CreateWorkflow`; none by default.
     * `sweep_schedule`: when the sweep starts by itself; every hour by default.
@@ -60,6 +63,7 @@ class OffChainRecords(Construct):
         store: OffChainStore | None = None,
         api: OffChainApi | None = None,
         access: Access | None = None,
+        callers: Callers | None = None,
         subnets: ec2.SubnetSelection | None = None,
         security_groups: list[ec2.ISecurityGroup] | None = None,
         existing_chaincode_function: lambda_.IFunction | None = None,
@@ -91,6 +95,7 @@ class OffChainRecords(Construct):
             bucket=bucket,
             network=network,
             record_type=record_type,
+            callers=callers,
             plan_transactions=not existing_chaincode_function,
             **options,
         )
@@ -151,6 +156,7 @@ class OffChainRecords(Construct):
             record_type=record_type,
             api=self.api,
             access=access,
+            callers=callers,
         )
 
     def grant_create(self, grantee: iam.IGrantable) -> iam.Grant:

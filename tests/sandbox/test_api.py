@@ -122,6 +122,7 @@ def test_the_request_names_the_state_machine_and_what_is_not_given_is_empty(
             "fabricUsername": "",
             "functionType": "",
             "chaincodeFunction": "",
+            "caller": "",
         },
         "chaincodeFunctionArgs": GOOD,
     }
