@@ -31,8 +31,8 @@ class CreateWorkflow(Workflow):
     "chaincodeFunction", "caller"}, "chaincodeFunctionArgs": {...}}` (an empty string stands for "not given"), or
     `"dataTooLarge": true` in the place of the arguments. Output: `{"transactionId", "imageKey", "imageHash",
     "imageSha256"}` (the last three named by the record type's data field). A failure's `error` is one of the functions'
-    error names, and its `cause` a JSON object with `message` and perhaps `transactionId`, or with such an object as text
-    in `errorMessage`.
+    error names, and its `cause` a JSON object with `message` and perhaps `transactionId`, or with such an object as
+    text in `errorMessage`.
 
     An object version is deleted only after an error that makes certain that the ledger will never refer to it. Every
     other failure asks the ledger once more (`SettleTransaction`), and then keeps the object.
