@@ -4,7 +4,7 @@ BIN := .venv/bin
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-faults test-api examples test-many bench costs lint synth docs lock clean
+.PHONY: demo test test-faults test-api test-wheel examples test-many bench costs lint synth docs release-baseline lock clean
 
 demo: .venv/installed ## run the whole flow on this machine and show it
 	$(BIN)/python -m sandbox demo
@@ -25,6 +25,9 @@ test-api: .venv/installed ## OFFCHAIN_API_CASES requests a method, 300 by defaul
 test-many: .venv/installed ## verify-all over OFFCHAIN_DONORS donors, 2,000 by default, with its times and its memory
 	OFFCHAIN_DONORS=$${OFFCHAIN_DONORS:-2000} $(BIN)/pytest -n 0 tests/sandbox/test_verify_all_command.py -k many
 
+test-wheel: .venv/installed ## install the wheel into an empty environment, bundle a foreign app there and run its functions: minutes
+	OFFCHAIN_WHEEL=1 $(BIN)/pytest -n 0 tests/stack/test_wheel.py
+
 examples: .venv/installed ## every example as it was reviewed, and without a finding of cdk-nag or cfn-lint
 	OFFCHAIN_ALL_EXAMPLES=1 $(BIN)/pytest -n 0 tests/stack/test_examples.py
 
@@ -44,6 +47,9 @@ synth: .venv/installed node_modules/.package-lock.json ## synthesize the stack f
 
 docs: synth ## describe the synthesized stack in docs/
 	$(BIN)/python -m offchain_stack openapi cdk.out > docs/openapi.json
+
+release-baseline: .venv/installed ## record what this version makes, which later ones must not replace
+	PYTHONPATH=. CDK_VALIDATION=false $(BIN)/python tests/stack/releases.py
 
 lock: .venv/installed ## resolve the locks again after a change in pyproject.toml or a requirements.in
 	$(BIN)/pip install --quiet uv==0.13.9

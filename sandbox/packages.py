@@ -20,8 +20,13 @@ _LOCKED = re.compile(r"([A-Za-z0-9][\w.-]*)==([^\s;\\]+)\s*(;[^\\]*)?")
 
 def managed_runtime() -> dict[str, str]:
     """What Lambda's Python runtime brings: boto3, awslambdaric where it exists, and what they need. Name to version."""
+    return closure(["boto3", "awslambdaric"])
+
+
+def closure(names: Iterable[str]) -> dict[str, str]:
+    """Those of `names` that this environment has, and all that they need without extras. Name to version."""
     found: dict[str, str] = {}
-    waiting = ["boto3", "awslambdaric"]
+    waiting = list(names)
     while waiting:
         name = _normal(waiting.pop())
         try:
