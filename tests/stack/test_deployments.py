@@ -6,6 +6,7 @@ from typing import Any
 
 import aws_cdk as cdk
 import pytest
+from replacement import identities
 from stack_template import Template, flat, of_type
 
 from offchain_stack import OffChainStack, Settings
@@ -13,13 +14,6 @@ from offchain_stack import OffChainStack, Settings
 MEMBER = {"networkId": "n-ABC", "memberId": "m-ABC", "nodeIds": ["nd-ABC"]}
 EXPLICIT = ("mspId", "peers", "orderers", "tlsRoots")
 KEPT = ("AWS::S3::Bucket", "AWS::ApiGateway::RestApi", "AWS::ApiGateway::Stage", "AWS::StepFunctions::StateMachine")
-REPLACED_BY = {
-    "AWS::S3::Bucket": ("BucketName",),
-    "AWS::ApiGateway::RestApi": (),
-    "AWS::ApiGateway::Stage": ("RestApiId", "StageName"),
-    "AWS::StepFunctions::StateMachine": ("StateMachineName", "StateMachineType"),
-}
-"""Properties whose change makes CloudFormation replace the resource (its resource reference, "Update requires")."""
 CHANGES: dict[str, dict[str, Any]] = {
     "a peer": {"peers": ["peer7.org1.example.com:7051"]},
     "an orderer": {"orderers": ["orderer7.example.com:7050"]},
@@ -40,13 +34,9 @@ def synthesize(values: dict[str, Any], folder: Path, name: str = "OffChainStack"
     return json.loads((folder / f"{name}.template.json").read_text("utf-8"))  # type: ignore[no-any-return]
 
 
-def identities(template: Template) -> dict[str, Any]:
+def kept(template: Template) -> dict[str, Any]:
     """By logical id, what must stay the same for a resource not to be replaced."""
-    return {
-        name: {key: resource["Properties"].get(key) for key in REPLACED_BY[resource["Type"]]}
-        for name, resource in template["Resources"].items()
-        if resource["Type"] in KEPT
-    }
+    return {name: each for name, each in identities(template).items() if each["type"] in KEPT}
 
 
 @pytest.fixture(scope="module")
@@ -60,14 +50,14 @@ def test_a_change_of_settings_replaces_neither_bucket_nor_api_nor_state_machine(
 ) -> None:
     after = synthesize(values | change, tmp_path)
     assert after != before
-    assert identities(after) == identities(before)
+    assert kept(after) == kept(before)
 
 
 def test_moving_to_and_from_managed_blockchain_replaces_neither(
     values: dict[str, Any], before: Template, tmp_path: Path
 ) -> None:
     managed = {key: value for key, value in values.items() if key not in EXPLICIT} | {"managedBlockchain": MEMBER}
-    assert identities(synthesize(managed, tmp_path)) == identities(before)
+    assert kept(synthesize(managed, tmp_path)) == kept(before)
 
 
 def test_two_deployments_in_one_account_and_region_share_no_name(values: dict[str, Any], tmp_path: Path) -> None:
