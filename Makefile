@@ -45,8 +45,8 @@ lint: .venv/installed ## style, format and types
 synth: .venv/installed node_modules/.package-lock.json ## synthesize the stack for review, with Lambda assets
 	PATH="$(CURDIR)/$(BIN):$$PATH" npx aws-cdk synth --quiet
 
-docs: synth ## describe the synthesized stack in docs/
-	$(BIN)/python -m offchain_stack openapi cdk.out > docs/openapi.json
+docs: synth ## describe the synthesized stack in docs/ and in the README's pictures
+	$(BIN)/python -m offchain_stack describe cdk.out --out docs --pictures-in README.md
 
 release-baseline: .venv/installed ## record what this version makes, which later ones must not replace
 	PYTHONPATH=. CDK_VALIDATION=false $(BIN)/python tests/stack/releases.py

@@ -1,5 +1,5 @@
-"""`python -m offchain_stack check` examines a deployment's settings before it is deployed; `openapi` describes a
-synthesized template.
+"""`python -m offchain_stack check` examines a deployment's settings before it is deployed; `describe` and
+`openapi` describe a synthesized template.
 
 The checks run the functions' own code (`check` in the functions' sources) in a process of its own, which imports no CDK
 and gets the settings as one JSON document.
@@ -17,7 +17,7 @@ from typing import Any
 
 import aws_cdk as cdk
 
-from .description import Template, openapi
+from .description import Template, openapi, with_pictures, write_pages
 from .endpoint import Endpoint
 from .fabric import FabricNetwork
 from .managed_blockchain import managed_blockchain_tls_roots
@@ -43,6 +43,18 @@ def _run_check(options: argparse.Namespace) -> int:
         print(f"ERROR    {error}")
         return 1
     return _check(document)
+
+
+def _run_describe(options: argparse.Namespace) -> int:
+    try:
+        template = Template.load(options.template)
+        write_pages(template, options.out)
+        for page in options.pictures_in:
+            page.write_text(with_pictures(template, page.read_text("utf-8")), "utf-8")
+    except (OSError, ValueError) as error:
+        print(f"ERROR    {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def _run_openapi(options: argparse.Namespace) -> int:
@@ -87,6 +99,23 @@ def _parser() -> argparse.ArgumentParser:
         metavar="TEMPLATE",
         type=Path,
         help="a synthesized template, or a cdk.out folder that has only one",
+    )
+    describe = commands.add_parser(
+        "describe",
+        parents=[template],
+        help="write pages that describe a template: pictures and OpenAPI",
+        description="Writes architecture.md and state-machines.md, with Mermaid pictures, and openapi.json.",
+    )
+    describe.set_defaults(run=_run_describe)
+    describe.add_argument("--out", metavar="FOLDER", type=Path, required=True, help="where to write them")
+    describe.add_argument(
+        "--pictures-in",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="also put the pictures into this Markdown file, between '<!-- picture: NAME -->' (Architecture, or a "
+        "state machine's title) and '<!-- end of picture -->'",
     )
     description = commands.add_parser(
         "openapi",

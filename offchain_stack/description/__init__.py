@@ -4,6 +4,7 @@ They say what CloudFormation will deploy, whichever program made the template.
 """
 
 from .openapi import openapi
+from .pages import pages, with_pictures, write_pages
 from .template import Template
 
-__all__ = ["Template", "openapi"]
+__all__ = ["Template", "openapi", "pages", "with_pictures", "write_pages"]

@@ -5,14 +5,15 @@ templates and gateway responses. What the workflows answer with is not in a temp
 type, which is in the environment of the functions that a method's state machine calls.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from . import schemas
+from .functions import FUNCTION, record_type
 from .gateway_responses import GatewayResponse, gateway_responses
 from .schemas import RecordType, Schema
+from .starts import MACHINE
 from .template import Template, text
 
 API_VERSION = "1.0.0"
@@ -60,9 +61,12 @@ def _methods(template: Template) -> Iterator[_Method]:
             continue
         request = integration["RequestTemplates"][_JSON]
         query = _QUERY.search(text(request))
+        path = template.path(properties["ResourceId"])
+        if path is None:
+            raise ValueError(f"{name}: its resource is not in the template, so that its path is not known")
         yield _Method(
             api=text(properties["RestApiId"]),
-            path=_path(template, name, properties["ResourceId"]),
+            path=path,
             verb=properties["HttpMethod"].lower(),
             properties=properties,
             request_template=text(request),
@@ -71,26 +75,12 @@ def _methods(template: Template) -> Iterator[_Method]:
         )
 
 
-def _path(template: Template, method: str, resource: Any) -> str:
-    match resource:
-        case {"Fn::GetAtt": [_, "RootResourceId"]}:
-            return "/"
-        case {"Ref": name} if name in template.resources:
-            properties = template.resources[name]["Properties"]
-            parent = properties["ParentId"]
-            # The root of an API that is not in the template is an id.
-            above = "/" if isinstance(parent, str) else _path(template, method, parent)
-            return f"{above.rstrip('/')}/{properties['PathPart']}"
-    raise ValueError(f"{method}: its resource is not in the template, so that its path is not known")
-
-
 def _record_type(template: Template, method: str, request: Any) -> RecordType:
-    for machine in template.references(request, "AWS::StepFunctions::StateMachine"):
+    for machine in template.references(request, MACHINE):
         definition = template.resources[machine]["Properties"]["DefinitionString"]
-        for function in template.references(definition, "AWS::Lambda::Function"):
-            variables = template.resources[function]["Properties"].get("Environment", {}).get("Variables", {})
-            if "RECORD_TYPE" in variables:
-                return json.loads(text(variables["RECORD_TYPE"]))  # type: ignore[no-any-return]
+        for function in template.references(definition, FUNCTION):
+            if found := record_type(template, function):
+                return found
     raise ValueError(f"{method}: the template does not have the state machine and functions that it runs")
 
 

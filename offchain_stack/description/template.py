@@ -44,6 +44,24 @@ class Template:
         found = dict.fromkeys(name for name in _references(value) if name in self.resources)
         return [name for name in found if not kind or self.resources[name]["Type"] == kind]
 
+    def path(self, resource: Any) -> str | None:
+        """The path of the REST API's resource that a property names; None where the template does not have it."""
+        match resource:
+            case {"Fn::GetAtt": [_, "RootResourceId"]}:
+                return "/"
+            case {"Ref": name} if name in self.resources:
+                properties = self.resources[name]["Properties"]
+                parent = properties["ParentId"]
+                # The root of an API that is not in the template is an id.
+                above = "/" if isinstance(parent, str) else self.path(parent)
+                return above and f"{above.rstrip('/')}/{properties['PathPart']}"
+        return None
+
+
+def short_name(logical_id: str) -> str:
+    """A logical id without the hash that CDK puts at its end."""
+    return re.sub(r"[0-9A-F]{8}$", "", logical_id)
+
 
 def text(value: Any) -> str:
     """A property's text; `${LogicalId}` or `${LogicalId.Attribute}` stands for what only a deployment knows."""
