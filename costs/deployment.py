@@ -51,7 +51,7 @@ class Deployment:
     * `log_events`: of an execution, by operation.
     * `kms_requests_per_object`: of each time that S3 writes or reads one.
     * `alarm_metrics`: that alarms read.
-    * `method_metrics`: CloudWatch metrics of the API's methods, in hours with requests.
+    * `request_metrics`: CloudWatch metrics of the API's methods and of metric filters, in hours with requests.
     * `traced`: whether the API starts X-Ray traces.
     """
 
@@ -66,7 +66,7 @@ class Deployment:
     alarm_metrics: int
     composite_alarms: int
     dashboards: int
-    method_metrics: int
+    request_metrics: int
     traced: bool
 
 
@@ -96,7 +96,7 @@ def read(template: Template) -> Deployment:
         alarm_metrics=sum(map(_metrics_of_alarm, _of_type(template, "AWS::CloudWatch::Alarm").values())),
         composite_alarms=len(_of_type(template, "AWS::CloudWatch::CompositeAlarm")),
         dashboards=len(_of_type(template, "AWS::CloudWatch::Dashboard")),
-        method_metrics=_method_metrics(template),
+        request_metrics=_method_metrics(template) + len(_of_type(template, "AWS::Logs::MetricFilter")),
         traced=any(each.get("TracingEnabled") for each in _of_type(template, "AWS::ApiGateway::Stage").values()),
     )
 

@@ -87,9 +87,15 @@ def _memory(default: Deployment, use: Mapping[str, Any]) -> str:
     for memory, measured in use["limitedTo"].items():
         function = replace(default.functions[_CHAINCODE], memory=int(memory))
         usd = 1_000_000 * bill.gb_seconds(function, measured["ms"])
-        rows.append([memory, f"{measured['ms']:,.0f}", f"{measured['firstMs']:,.0f}", _usd(usd)])
+        rows.append([memory, *(f"{measured[name]:,.0f}" for name in ("ms", "initMs", "firstMs")), _usd(usd)])
     return _markdown(
-        ["MB of the chaincode function", "ms a create", "ms, first in a new environment", "USD, a million creates"],
+        [
+            "MB of the chaincode function",
+            "ms a create",
+            "ms to start a new environment",
+            "ms, its first create",
+            "USD, a million creates",
+        ],
         rows,
     )
 
@@ -110,9 +116,9 @@ def _differences(lines: Bill, options: Mapping[str, Bill], default: Deployment, 
         rows.append([name, *(_difference(after[column] - before[column]) for column in COLUMNS)])
     picture = price_of("transfer_out", 1_000_000 * bill.assumed()["picture_bytes"] / 1e9)
     rows.append(["each picture is fetched by its `url`, over the internet", "", _difference(picture), "", ""])
-    metrics = default.method_metrics + sum(use["operations"][name]["customMetrics"] for name in ("create", "read"))
+    metrics = default.request_metrics + sum(use["operations"][name]["customMetrics"] for name in ("create", "read"))
     busy = price_of("custom_metrics", metrics)
-    rows.append([f"requests in every hour: {metrics} metrics of API and functions", "", "", _difference(busy), ""])
+    rows.append([f"requests in every hour: {metrics} more metrics", "", "", _difference(busy), ""])
     nat = price_of("nat_gateway", HOURS)
     rows.append(["one NAT gateway, where there is none", "", "", _difference(nat), ""])
     return _markdown(["option", *_HEADS], rows)

@@ -51,7 +51,7 @@ DEPLOYMENT = Deployment(
     alarm_metrics=0,
     composite_alarms=0,
     dashboards=0,
-    method_metrics=0,
+    request_metrics=0,
     traced=True,
 )
 
@@ -148,9 +148,32 @@ class TestBill:
 
 
 @pytest.fixture(scope="module")
-def bills() -> dict[str, bill.Bill]:
+def deployments() -> dict[str, Deployment]:
+    return synthesize(report.SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def bills(deployments: dict[str, Deployment]) -> dict[str, bill.Bill]:
     measured = bill.measured(report.MEASURED)
-    return {name: bill.bill(each, measured) for name, each in synthesize(report.SETTINGS).items()}
+    return {name: bill.bill(each, measured) for name, each in deployments.items()}
+
+
+def test_what_a_template_states(deployments: dict[str, Deployment]) -> None:
+    default = deployments[""]
+    assert default.runs == {"sweep": 730}
+    # Two weeks, every hour.
+    assert default.looks_at_a_version == 14 * 24
+    assert default.endpoint_zones == {"Secrets Manager": 2}
+    assert (default.secrets, default.customer_keys, default.kms_requests_per_object) == (2, 0, 0)
+    # Start and end; a choice, two tasks and a pass state; three choices, three tasks and a pass state.
+    assert default.log_events == {"create": 2 + 2 + 2 * 5 + 2, "read": 2 + 3 * 2 + 3 * 5 + 2}
+    # Five each of POST and three GET.
+    assert default.request_metrics == 20
+    assert default.traced
+    (weekly,) = (each.runs for name, each in deployments.items() if "verifyAll" in name)
+    assert weekly["verify_all"] == pytest.approx(730 / 168)
+    (own_keys,) = (each for name, each in deployments.items() if "kmsKeyArn" in name)
+    assert (own_keys.customer_keys, own_keys.kms_requests_per_object) == (2, 0.01)
 
 
 class TestOptions:
