@@ -77,9 +77,14 @@ def read(template: Template) -> Deployment:
     folders = {name: str(each["Handler"]).partition(".")[0] for name, each in ours.items()}
     if len(set(folders.values())) != len(folders):
         raise ValueError("the stack has several record types: read one that has one")
-    runs = dict(_runs(template, folders))
     (sweep,) = (each for name, each in ours.items() if folders[name] == "sweep")
-    look_back = float(_environment(sweep)["LOOK_BACK_DAYS"]) * 24 / HOURS
+    runs: dict[str, float] = {}
+    looks = 0.0
+    for folder, number, event in _schedules(template, folders):
+        runs[folder] = runs.get(folder, 0) + number
+        if folder == "sweep":
+            days = float(event.get("lookBackDays", _environment(sweep)["LOOK_BACK_DAYS"]))
+            looks += number * days * 24 / HOURS
     identities = next(_environment(each)["FABRIC_IDENTITIES"] for each in ours.values() if _knows_users(each))
     return Deployment(
         functions={
@@ -88,7 +93,7 @@ def read(template: Template) -> Deployment:
         },
         endpoint_zones=_endpoint_zones(template),
         runs=runs,
-        looks_at_a_version=runs.get("sweep", 0) * look_back,
+        looks_at_a_version=looks,
         log_events={operation: _log_events(template, states) for operation, states in _SUCCESS.items()},
         secrets=2 * len(json.loads(_text(identities))["users"]),
         customer_keys=len(set(re.findall(r":kms:[^:\"]*:[^:\"]*:key/[\w-]+", json.dumps(template)))),
@@ -160,14 +165,18 @@ def _kms_requests(text: str) -> float:
     return 0.01 if '"BucketKeyEnabled": true' in text else 1
 
 
-def _runs(template: Template, folders: Mapping[str, str]) -> Iterator[tuple[str, float]]:
+def _schedules(template: Template, folders: Mapping[str, str]) -> Iterator[tuple[str, float, Mapping[str, Any]]]:
+    """The function that a rule starts by its state machine, how often a month, and with which event."""
     machines = _of_type(template, "AWS::StepFunctions::StateMachine")
     for rule in _of_type(template, "AWS::Events::Rule").values():
-        number, unit = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", rule["ScheduleExpression"]).groups()  # type: ignore[union-attr]
-        hours = int(number) * {"minute": 1 / 60, "hour": 1, "day": 24}[unit]
-        definition = _text(machines[_text(rule["Targets"][0]["Arn"]).strip("<>")]["DefinitionString"])
+        matched = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", rule["ScheduleExpression"])
+        if matched is None:
+            raise ValueError(f"a schedule of another kind: {rule['ScheduleExpression']}")
+        hours = int(matched[1]) * {"minute": 1 / 60, "hour": 1, "day": 24}[matched[2]]
+        (target,) = rule["Targets"]
+        definition = _text(machines[_text(target["Arn"]).strip("<>")]["DefinitionString"])
         (folder,) = {folder for name, folder in folders.items() if f"<{name}>" in definition}
-        yield folder, HOURS / hours
+        yield folder, HOURS / hours, json.loads(target.get("Input", "{}"))
 
 
 def _log_events(template: Template, states: tuple[str, ...]) -> int:

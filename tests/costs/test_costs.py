@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_cloudwatch as cloudwatch
 
 from costs import __main__, bill, report
-from costs.deployment import Deployment, Function, synthesize
+from costs.deployment import Deployment, Function, read, synthesize
+from offchain_stack import OffChainStack, Settings
 from sandbox.assembly import ROOT
 
 
@@ -174,6 +177,26 @@ def test_what_a_template_states(deployments: dict[str, Deployment]) -> None:
     assert weekly["verify_all"] == pytest.approx(730 / 168)
     (own_keys,) = (each for name, each in deployments.items() if "kmsKeyArn" in name)
     assert (own_keys.customer_keys, own_keys.kms_requests_per_object) == (2, 0.01)
+
+
+def test_alarms_count_by_the_metrics_that_they_read(tmp_path: Path) -> None:
+    context = json.loads((ROOT / "cdk.json").read_text("utf-8"))["context"]
+    app = cdk.App(context=context | {"aws:cdk:bundling-stacks": []}, outdir=str(tmp_path))
+    plain = OffChainStack(app, "Plain", settings=Settings.from_context(app.node))
+    stack = OffChainStack(app, "Alarms", settings=Settings.from_context(app.node))
+    metrics = {name: cloudwatch.Metric(namespace="AWS/S3", metric_name=name) for name in ("a", "b")}
+    simple = cloudwatch.Alarm(stack, "Simple", metric=metrics["a"], threshold=1, evaluation_periods=1)
+    rate = cloudwatch.MathExpression(expression="a / b", using_metrics=metrics)
+    of_two = cloudwatch.Alarm(stack, "OfTwo", metric=rate, threshold=1, evaluation_periods=1)
+    cloudwatch.CompositeAlarm(stack, "Both", alarm_rule=cloudwatch.AlarmRule.all_of(simple, of_two))
+    cloudwatch.Dashboard(stack, "Dashboard")
+    app.synth()
+    without, found = (
+        read(json.loads((tmp_path / f"{each.artifact_id}.template.json").read_text("utf-8"))) for each in (plain, stack)
+    )
+    assert found.alarm_metrics == without.alarm_metrics + 3
+    assert found.composite_alarms == without.composite_alarms + 1
+    assert found.dashboards == without.dashboards + 1
 
 
 class TestOptions:
