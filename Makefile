@@ -51,6 +51,9 @@ docs: synth ## describe the synthesized stack in docs/ and in the README's pictu
 release-baseline: .venv/installed ## record what this version makes, which later ones must not replace
 	PYTHONPATH=. CDK_VALIDATION=false $(BIN)/python tests/stack/releases.py
 
+reference: .venv/installed ## build the constructs' reference from the docstrings, in reference/
+	PDOC_ALLOW_EXEC=1 $(BIN)/pdoc --docformat markdown --no-show-source --output-directory reference offchain_stack
+
 lock: .venv/installed ## resolve the locks again after a change in pyproject.toml or a requirements.in
 	$(BIN)/pip install --quiet uv==0.13.9
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
@@ -60,7 +63,7 @@ lock: .venv/installed ## resolve the locks again after a change in pyproject.tom
 			--no-header $$function -o $${function%.in}.txt; done
 
 clean: ## remove what the other targets made
-	rm -rf .venv node_modules cdk.out .sandbox bench/results bench/fabric-network/node_modules
+	rm -rf .venv node_modules cdk.out reference .sandbox bench/results bench/fabric-network/node_modules
 
 # hfc's own requirements are dead (see pyproject.toml), so the lock is complete and nothing else is resolved: --no-deps.
 .venv/installed: requirements.txt
