@@ -69,7 +69,9 @@ class SweepWorkflow(_BatchWorkflow):
     Its input is the function's event, so that a person may start it with `{"dryRun": true}`. One run takes some 2,500
     batches of 1,000 unsettled versions.
 
-    * `schedule`: when it starts by itself; None: never.
+    * `sweep_function`: a `SweepFunction`.
+    * `schedule`: when it starts by itself; never by default.
+    * `log_retention`: how long the logs are kept; three months by default.
 
     Exposes `state_machine`, `role`, `log_group` and `rule` (None without schedule).
     """
@@ -100,7 +102,9 @@ class VerifyAllWorkflow(_BatchWorkflow):
 
     Its input is the function's event, so that a person may start it with `{"byChecksum": true}`.
 
-    * `schedule`: when it starts by itself; None: never.
+    * `verify_all_function`: a `VerifyAllFunction`.
+    * `schedule`: when it starts by itself; never by default.
+    * `log_retention`: how long the logs are kept; three months by default.
 
     Exposes `state_machine`, `role`, `log_group` and `rule` (None without schedule).
     """

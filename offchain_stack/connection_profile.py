@@ -19,7 +19,10 @@ class ConnectionProfileError(ValueError):
 class ConnectionProfile:
     """What a connection profile (version 1.0.0) says of one channel, for a client of one organisation.
 
-    `peers` are the channel's endorsing ones. `tls_roots` are the CA certificates of all nodes, as PEM text.
+    * `msp_id`: the MSP id of the organisation.
+    * `peers`: the channel's endorsing ones.
+    * `orderers`: the channel's.
+    * `tls_roots`: the CA certificates of all nodes, as PEM text.
     """
 
     msp_id: str

@@ -9,8 +9,11 @@ from aws_cdk import aws_ec2 as ec2
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """A peer or an orderer: `address` is `host:port`, perhaps a token; `tls_hostname` is the name in its TLS
-    certificate where that differs from the host. Raises ValueError for an address of another form."""
+    """A peer or an orderer. Raises ValueError for an address of another form.
+
+    * `address`: `host:port`, perhaps a token.
+    * `tls_hostname`: the name in its TLS certificate; by default the host.
+    """
 
     address: str
     tls_hostname: str | None = None

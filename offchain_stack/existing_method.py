@@ -36,13 +36,15 @@ class ExistingMethod(Construct):
     * `rest_api`: an imported one (`RestApi.from_rest_api_id`); where it is of your own app, use `DonorApi`.
     * `stage_name`: the stage to deploy to.
     * `path`, `http_method`: the method; by default `POST` on the record type's path.
+    * `record_type`: what the workflow creates; donors by default.
     * `state_machine`: an EXPRESS one with the input and output of `CreateWorkflow`.
     * `callers`: binds callers to Fabric users, as at the `UploadFunction`. It fits the method's authorization, which is
-      not looked at here: else every caller is refused.
+      not looked at here: else every caller is refused. None by default.
     * `backup_bucket`: where what was there is saved, under `adopted-methods/`, as long as the method is adopted. It
       cannot change in that time. Versioned is safer.
-    * `original_role`: the role that the method's integration uses now, if it uses one. To put that integration back,
-      the function must be allowed to hand this role to API Gateway.
+    * `original_role`: the role that the method's integration uses now; by default it uses none. To put that integration
+      back, the function must be allowed to hand this role to API Gateway.
+    * `log_retention`: how long the function's logs are kept; three months by default.
 
     A change of API, stage, path or method makes a new custom resource, and the former one puts its method back. That
     needs values known to CDK: a token whose value changes leaves the function without rights on the former method.

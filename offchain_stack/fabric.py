@@ -32,7 +32,11 @@ _S3_LOCATION = re.compile(r"s3://((?:[a-z0-9.-]|\$\{Token\[[^\]]+\]\})+)/(.+)")
 
 @dataclass(frozen=True, kw_only=True)
 class FabricUser:
-    """A Fabric identity: `certificate` and `private_key` are names or ARNs of secrets that hold plain PEM."""
+    """A Fabric identity.
+
+    * `name`: what requests call it.
+    * `certificate`, `private_key`: names or ARNs of secrets that hold plain PEM.
+    """
 
     name: str
     certificate: str
@@ -49,23 +53,28 @@ class FabricNetwork(Construct):
     """A channel of a Fabric network, the chaincode on it and the identities that the functions may use.
 
     * `msp_id`: the MSP id of the users' organisation (Managed Blockchain: the member id).
-    * `peers`, `orderers`: all peers are asked to endorse; `endorsements` of them must agree.
+    * `channel`: the channel's name.
+    * `chaincode`: the chaincode's name on it.
+    * `peers`: all of them are asked to endorse.
+    * `orderers`: asked in turn until one takes the transaction.
+    * `endorsements`: how many peers must agree; one by default.
     * `tls_roots`: the CA certificates behind their TLS certificates, as PEM text or as `s3://bucket/key`. A Lambda
       environment holds 4 KB in all, so long chains go to S3, in the VPC's region because of its gateway endpoint.
-    * `ports`: ranges of TCP ports, such as `[(7050, 7051)]`, where addresses are tokens; else their own are known.
+    * `ports`: ranges of TCP ports, such as `[(7050, 7051)]`, where addresses are tokens; by default those of the addresses.
     * `users`: the Fabric users that a request may name; the first is the default.
-    * `secrets_key`: the customer key that encrypts the users' secrets, if any.
-    * `vpc`, `subnets`: makes an interface endpoint for Secrets Manager there; leave `vpc` out where the functions'
-      subnets reach Secrets Manager already. Its private DNS name takes over all Secrets Manager traffic of the VPC, and
-      its policy admits reading these users' secrets only.
-
-    * `fabric_endpoint`: the interface endpoint by which the nodes are reached, if any; the functions are then let
-      through its security groups.
+    * `secrets_key`: the customer key that encrypts the users' secrets; none by default.
+    * `vpc`: makes an interface endpoint for Secrets Manager there; by default none is made, for functions whose subnets
+      reach Secrets Manager already. Its private DNS name takes over all Secrets Manager traffic of the VPC, and its
+      policy admits reading these users' secrets only.
+    * `subnets`: where that endpoint is; by default the VPC's private ones.
+    * `fabric_endpoint`: the interface endpoint by which the nodes are reached, whose security groups then let the
+      functions through; none by default.
 
     Where less is to be typed: `from_connection_profile`, `from_managed_blockchain` and
     `from_hyperledger_fabric_network`.
 
-    Exposes `users`, `secrets_endpoint` (None without `vpc`) and `fabric_endpoint`. Raises ValueError naming the
+    Exposes `users`, `secrets_endpoint` (None without `vpc`), `fabric_endpoint`, and for functions of your own `ports`,
+    `tls_roots_arn`, `identities_environment`, `ledger_environment` and `network_environment`. Raises ValueError naming the
     argument that is wrong.
     """
 

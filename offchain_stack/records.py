@@ -40,7 +40,8 @@ class OffChainRecords(Construct):
     * `access`: who may call this record type's methods; by default as the API has it.
     * `callers`: binds callers to Fabric users, by what the access knows of them; by default a request names any user of
       the network.
-    * `subnets`, `security_groups`: of the functions, as in `FunctionOptions`.
+    * `subnets`: which of the VPC's the functions run in; by default the private ones.
+    * `security_groups`: of the functions, as in `FunctionOptions`; by default each gets one of its own.
     * `existing_chaincode_function`: invokes the chaincode in place of ours, as in `CreateWorkflow`; none by default.
     * `sweep_schedule`: when the sweep starts by itself; every hour by default.
     * `verify_all_schedule`: when everything is verified; by default only when started by hand.

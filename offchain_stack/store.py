@@ -86,16 +86,17 @@ class OffChainStore(Construct):
     `s3:ListBucketVersions`; for the sweep also `s3:DeleteObjectVersion`, `s3:GetObjectVersionTagging` and
     `s3:PutObjectVersionTagging`.
 
-    * `vpc`, `subnets`: where the functions run; the endpoint goes to these subnets' route tables (by default those of
-      the VPC's private subnets).
-    * `bucket`: use this one and make none. It must be versioned: the workflow deletes versions, not objects.
-    * `encryption_key`: a customer key for the new bucket, in place of S3's own. Object hashes are then computed,
-      because an ETag under KMS is no MD5.
-    * `noncurrent_days`: days after which an object version that is no longer the newest is deleted.
+    * `vpc`: where the functions run.
+    * `subnets`: the endpoint goes to these subnets' route tables; by default to those of the VPC's private ones.
+    * `keep_endpoint`: True where the VPC has an S3 endpoint, which stays the only one; False by default.
+    * `bucket`: use this one; by default one is made. It must be versioned: the workflow deletes versions, not objects.
+    * `encryption_key`: a customer key for the new bucket; by default S3's own. Object hashes are then computed, because
+      an ETag under KMS is no MD5.
+    * `noncurrent_days`: days after which an object version that is no longer the newest is deleted; 30 by default.
     * `record_types`: whose prefixes the endpoint admits from the start; donors by default. `OffChainRecords` admits its
       own.
-    * `access_log_bucket`: where S3 writes the new bucket's server access logs; None: nowhere. The API's, workflow's and
-      functions' logs already name each write; CloudTrail data events are the other way.
+    * `access_log_bucket`: where S3 writes the new bucket's server access logs; nowhere by default. The API's,
+      workflow's and functions' logs already name each write; CloudTrail data events are the other way.
 
     Exposes `bucket` and `endpoint` (None where it is kept). The bucket outlives the stack.
     """
