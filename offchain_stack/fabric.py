@@ -60,7 +60,8 @@ class FabricNetwork(Construct):
     * `endorsements`: how many peers must agree; one by default.
     * `tls_roots`: the CA certificates behind their TLS certificates, as PEM text or as `s3://bucket/key`. A Lambda
       environment holds 4 KB in all, so long chains go to S3, in the VPC's region because of its gateway endpoint.
-    * `ports`: ranges of TCP ports, such as `[(7050, 7051)]`, where addresses are tokens; by default those of the addresses.
+    * `ports`: ranges of TCP ports, such as `[(7050, 7051)]`, where addresses are tokens; by default those of the
+      addresses.
     * `users`: the Fabric users that a request may name; the first is the default.
     * `secrets_key`: the customer key that encrypts the users' secrets; none by default.
     * `vpc`: makes an interface endpoint for Secrets Manager there; by default none is made, for functions whose subnets
@@ -74,8 +75,8 @@ class FabricNetwork(Construct):
     `from_hyperledger_fabric_network`.
 
     Exposes `users`, `secrets_endpoint` (None without `vpc`), `fabric_endpoint`, and for functions of your own `ports`,
-    `tls_roots_arn`, `identities_environment`, `ledger_environment` and `network_environment`. Raises ValueError naming the
-    argument that is wrong.
+    `tls_roots_arn`, `identities_environment`, `ledger_environment` and `network_environment`. Raises ValueError naming
+    the argument that is wrong.
     """
 
     @classmethod
