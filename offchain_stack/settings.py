@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from constructs import Node
 
+from .callers import Callers
 from .endpoint import Endpoint
 from .fabric import SECRET_NAME_PATTERN, FabricUser
 from .record_type import DONOR, RecordType, camel_case
@@ -115,6 +116,41 @@ def _fabric_endpoint(value: Any) -> str | InterfaceEndpoint:
     return InterfaceEndpoint(
         id=_text(r"vpce-[0-9a-f]+")(given["id"]), security_group_id=_text(r"sg-[0-9a-f]+")(given["securityGroupId"])
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsagePlan:
+    """The API keys that requests need, each by its name, and what one may do: requests a second, at once, a month."""
+
+    api_keys: tuple[str, ...]
+    rate_limit: int
+    burst_limit: int
+    monthly_quota: int | None
+
+
+def _usage_plan(value: Any) -> UsagePlan:
+    if not isinstance(value, dict):
+        raise ValueError
+    names = {"apiKeys", "rateLimit", "burstLimit"}
+    given = _object(value, names | ({"monthlyQuota"} & set(value)))
+    keys = _texts(r"[A-Za-z][A-Za-z0-9-]{0,63}")(given["apiKeys"])
+    if len(set(keys)) != len(keys):
+        raise ValueError
+    return UsagePlan(
+        api_keys=keys,
+        rate_limit=_number(given["rateLimit"]),
+        burst_limit=_number(given["burstLimit"]),
+        monthly_quota=_number(given["monthlyQuota"]) if "monthlyQuota" in given else None,
+    )
+
+
+def _callers(value: Any) -> Callers:
+    match value:
+        case {"claim": str(name)} if len(value) == 1:
+            return Callers.by_claim(name)
+        case {"principals": dict(users)} if len(value) == 1:
+            return Callers.by_principal({user: _texts(".+")(arns) for user, arns in users.items()})
+    raise ValueError
 
 
 def _record_types(value: Any) -> tuple[RecordType, ...]:
@@ -336,6 +372,43 @@ class Settings:
     )
     throttling_rate_limit: int = _setting(_number, 50, "Requests a second", default=50)
     throttling_burst_limit: int = _setting(_number, 100, "Requests at once", default=100)
+    user_pool_arn: str | None = _setting(
+        _text(r"arn:[^:]+:cognito-idp:[^:]+:\d{12}:userpool/[A-Za-z0-9-]+_[A-Za-z0-9]+"),
+        "arn:aws:cognito-idp:us-east-1:111122223333:userpool/us-east-1_AbCdEfGhI",
+        "Cognito user pool whose tokens callers send; by default they sign with IAM credentials",
+        default=None,
+    )
+    user_pool_scopes: tuple[str, ...] | None = _setting(
+        _texts(r"\S+"),
+        ["records/write"],
+        "OAuth scopes, one of which an access token of the pool must have; by default ID tokens are taken",
+        default=None,
+    )
+    usage_plan: UsagePlan | None = _setting(  # noqa: RUF009
+        _usage_plan,
+        {"apiKeys": ["acme"], "rateLimit": 5, "burstLimit": 10, "monthlyQuota": 100000},
+        "API keys that requests need, too, and what each may do (monthlyQuota may be left out)",
+        default=None,
+    )
+    web_acl_arn: str | None = _setting(
+        _text(r"arn:[^:]+:wafv2:[^:]+:\d{12}:regional/webacl/[^/]+/[^/]+"),
+        "arn:aws:wafv2:us-east-1:111122223333:regional/webacl/offchain/1234abcd-12ab-34cd-56ef-1234567890ab",
+        "AWS WAF web ACL that looks at every request first",
+        default=None,
+    )
+    execute_api_endpoint_ids: tuple[str, ...] | None = _setting(
+        _texts(r"vpce-[0-9a-f]+"),
+        ["vpce-0123456789abcdef0"],
+        "Interface endpoints of execute-api: the API is private, and admits requests through these alone",
+        default=None,
+    )
+    callers: Callers | None = _setting(  # noqa: RUF009
+        _callers,
+        {"principals": {"lambdaUser": ["arn:aws:iam::111122223333:role/donor-desk"]}},
+        'Which Fabric users a caller may act as: by IAM principal, or by a claim of its token, as {"claim": "<name>"}; '
+        "by default all",
+        default=None,
+    )
 
     @classmethod
     def from_context(cls, node: Node) -> "Settings":
@@ -383,6 +456,7 @@ class Settings:
         settings._require_one_network()
         settings._require_subnets()
         settings._refuse_contradictions()
+        settings._refuse_unknown_callers()
         return settings
 
     def _require_one_network(self) -> None:
@@ -418,6 +492,7 @@ class Settings:
                 f"{subnets} subnets cannot be spread evenly over {zones} availabilityZones",
             ),
             "routeTableIds": (tables != subnets, f"{tables} given for {subnets} subnetIds; name one for each"),
+            "userPoolScopes": (self.user_pool_scopes and not self.user_pool_arn, "is for userPoolArn only"),
             "endorsements": (peers and self.endorsements > peers, f"{peers} peers cannot give that many"),
         }
         for name, (contradiction, text) in contradictions.items():
@@ -425,6 +500,17 @@ class Settings:
                 raise next(
                     _error_of(field.name, text) for field in dataclasses.fields(self) if camel_case(field.name) == name
                 )
+
+    def _refuse_unknown_callers(self) -> None:
+        """A claim comes from a user pool, a principal does not, and every Fabric user is one of the deployment's."""
+        if self.callers and self.callers.principals is None and not self.user_pool_arn:
+            raise _error_of("callers", "a claim needs userPoolArn")
+        if self.callers and self.callers.principals is not None:
+            if self.user_pool_arn:
+                raise _error_of("callers", "callers of userPoolArn are no IAM principals; give a claim")
+            for user in self.callers.principals:
+                if user not in [each.name for each in self.users]:
+                    raise _error_of("callers", f"{user!r} is not one of users")
 
 
 def _resolve_users(parsed: Mapping[str, Any]) -> tuple[FabricUser, ...]:

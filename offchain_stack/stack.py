@@ -3,6 +3,8 @@
 from typing import Any
 
 import aws_cdk as cdk
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_cognito as cognito
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_events as events
 from aws_cdk import aws_kms as kms
@@ -10,6 +12,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from .access import Access
 from .fabric import FabricNetwork
 from .record_type import DONOR, RecordType
 from .records import OffChainRecords
@@ -47,13 +50,7 @@ class OffChainStack(cdk.Stack):
         )
         self.store = self._store(settings)
         self.network = self._network(settings)
-        self.api = OffChainApi(
-            self,
-            "Api",
-            cloud_watch_role=settings.cloud_watch_role == "create",
-            throttling_rate_limit=settings.throttling_rate_limit,
-            throttling_burst_limit=settings.throttling_burst_limit,
-        )
+        self.api = self._api(settings)
         self.records = {each.path: self._records(each) for each in settings.record_types}
         cdk.CfnOutput(self, "ApiUrl", value=self.api.rest_api.url)
         cdk.CfnOutput(self, "BucketName", value=self.store.bucket.bucket_name)
@@ -70,6 +67,7 @@ class OffChainStack(cdk.Stack):
             record_type=record_type,
             store=self.store,
             api=self.api,
+            callers=self._settings.callers,
             security_groups=self._security_groups,
             existing_chaincode_function=self._existing_chaincode_function,
             sweep_schedule=events.Schedule.rate(cdk.Duration.minutes(self._settings.sweep_interval_minutes)),
@@ -84,6 +82,42 @@ class OffChainStack(cdk.Stack):
         for name, value in outputs.items():
             cdk.CfnOutput(self, f"{prefix}{name}", value=value)
         return records
+
+    def _api(self, settings: Settings) -> OffChainApi:
+        plan = settings.usage_plan
+        quota = plan and plan.monthly_quota
+        api = OffChainApi(
+            self,
+            "Api",
+            access=self._access(settings),
+            cloud_watch_role=settings.cloud_watch_role == "create",
+            throttling_rate_limit=settings.throttling_rate_limit,
+            throttling_burst_limit=settings.throttling_burst_limit,
+            usage_plan=apigateway.UsagePlanProps(
+                throttle=apigateway.ThrottleSettings(rate_limit=plan.rate_limit, burst_limit=plan.burst_limit),
+                quota=apigateway.QuotaSettings(limit=quota, period=apigateway.Period.MONTH) if quota else None,
+            )
+            if plan
+            else None,
+            web_acl_arn=settings.web_acl_arn,
+            vpc_endpoints=[
+                ec2.InterfaceVpcEndpoint.from_interface_vpc_endpoint_attributes(
+                    self, f"ExecuteApi{number}", vpc_endpoint_id=endpoint, port=443
+                )
+                for number, endpoint in enumerate(settings.execute_api_endpoint_ids or ())
+            ]
+            or None,
+        )
+        for name in plan.api_keys if plan else ():
+            api.add_api_key(f"ApiKey-{name}", name=name)
+        return api
+
+    def _access(self, settings: Settings) -> Access:
+        if not settings.user_pool_arn:
+            return Access()
+        pool = cognito.UserPool.from_user_pool_arn(self, "UserPool", settings.user_pool_arn)
+        authorizer = apigateway.CognitoUserPoolsAuthorizer(self, "Authorizer", cognito_user_pools=[pool])
+        return Access(authorizer=authorizer, scopes=settings.user_pool_scopes or ())
 
     def _store(self, settings: Settings) -> OffChainStore:
         key = kms.Key.from_key_arn(self, "Key", settings.kms_key_arn) if settings.kms_key_arn else None

@@ -107,7 +107,7 @@ def test_a_program_makes_what_was_reviewed(name: str, snapshot: SnapshotAssertio
     assert normalised(synthesized(name).template) == snapshot(extension_class=JSONSnapshotExtension)
 
 
-CHECKED = ["managed-blockchain", "existing-resources", *PROGRAMS]
+CHECKED = ["managed-blockchain", "existing-resources", "user-pool", "private-api", *PROGRAMS]
 """By default those with resources that the default stack, which test_stack.py checks, has not. `make examples`: all."""
 
 

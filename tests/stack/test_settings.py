@@ -22,6 +22,7 @@ REQUIRED = (
 )
 
 EXPLICIT = ("mspId", "peers", "orderers", "tlsRoots")
+POOL = "arn:aws:cognito-idp:us-east-1:111122223333:userpool/us-east-1_AbCdEfGhI"
 MEMBER = {"networkId": "n-ABC", "memberId": "m-ABC", "nodeIds": ["nd-ABC"]}
 
 WRONG: dict[str, tuple[Any, ...]] = {
@@ -75,12 +76,37 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "verifyAllIntervalHours": (0, "weekly"),
     "throttlingRateLimit": (-1,),
     "throttlingBurstLimit": ("many",),
+    "userPoolArn": ("us-east-1_AbCdEfGhI", "arn:aws:cognito-idp:us-east-1:111122223333:userpool/"),
+    "userPoolScopes": ("records/write", [], ["a b"]),
+    "usagePlan": (
+        "acme",
+        [],
+        {"apiKeys": ["acme"]},
+        {"apiKeys": [], "rateLimit": 1, "burstLimit": 1},
+        {"apiKeys": ["acme", "acme"], "rateLimit": 1, "burstLimit": 1},
+        {"apiKeys": ["acme"], "rateLimit": 0, "burstLimit": 1},
+        {"apiKeys": ["acme"], "rateLimit": 1, "burstLimit": 1, "monthlyQuota": None},
+        {"apiKeys": ["acme"], "rateLimit": 1, "burstLimit": 1, "dailyQuota": 1},
+    ),
+    "webAclArn": ("offchain", "arn:aws:wafv2:us-east-1:111122223333:global/webacl/offchain/1234abcd"),
+    "executeApiEndpointIds": ("vpce-0123", [], ["vpc-0123"]),
+    "callers": (
+        "custom:fabricUsername",
+        {},
+        {"claim": "it's"},
+        {"claim": "sub", "principals": {}},
+        {"principals": {}},
+        {"principals": {"lambdaUser": "arn:aws:iam::111122223333:role/donor-desk"}},
+        {"principals": {"lambdaUser": ["*"]}},
+    ),
 }
 
 CONTRADICTIONS: dict[str, dict[str, Any]] = {
     "subnetIds": {"subnetIds": ["subnet-0a", "subnet-0b", "subnet-0c"]},
     "routeTableIds": {"routeTableIds": ["rtb-0a"]},
     "endorsements": {"endorsements": 2},
+    "userPoolScopes": {"userPoolScopes": ["records/write"]},
+    "callers": {"callers": {"claim": "custom:fabricUsername"}},
 }
 
 
@@ -126,6 +152,8 @@ def test_every_example_is_right(name: str, values: dict[str, Any]) -> None:
         values = {key: value for key, value in values.items() if key not in EXPLICIT}
     if name == "fabricEndpoint":
         values["managedBlockchain"] = MEMBER
+    if name == "userPoolScopes":
+        values = values | {"userPoolArn": POOL}
     Settings.from_values({**values, name: example})
 
 
@@ -142,6 +170,16 @@ def test_a_network_comes_from_one_place(values: dict[str, Any]) -> None:
     assert refusal(values | {"fabricEndpoint": "keep"}).startswith("offchain.fabricEndpoint: is for managedBlockchain")
     two = {"endorsements": 2}
     assert refusal(others | member | two).startswith("offchain.endorsements: 1 peers cannot give that many")
+
+
+def test_callers_are_known_by_what_the_api_asks_of_them(values: dict[str, Any]) -> None:
+    pool, claim = {"userPoolArn": POOL}, {"callers": {"claim": "custom:fabricUsername"}}
+    principals = {"callers": {"principals": {"lambdaUser": ["arn:aws:iam::111122223333:role/donor-desk"]}}}
+    assert refusal(values | claim).startswith("offchain.callers: a claim needs userPoolArn")
+    assert refusal(values | pool | principals).startswith("offchain.callers: callers of userPoolArn are no IAM")
+    assert refusal(values | principals | {"users": ["auditor"]}).startswith("offchain.callers: 'lambdaUser' is not one")
+    for right in (pool | claim, principals):
+        assert Settings.from_values(values | right).callers is not None
 
 
 def test_the_subnets_are_all_named_or_looked_up(values: dict[str, Any]) -> None:
