@@ -17,7 +17,7 @@ WEB_ACL = "arn:aws:wafv2:us-east-1:111122223333:regional/webacl/offchain/1234abc
 
 
 def build(app: cdk.App) -> cdk.Stack:
-    stack = cdk.Stack(app, "Example", env=cdk.Environment(account="111122223333", region="us-east-1"))
+    stack = cdk.Stack(app, "Example")
     vpc = ec2.Vpc.from_vpc_attributes(
         stack,
         "Vpc",
@@ -38,9 +38,10 @@ def build(app: cdk.App) -> cdk.Stack:
         tls_roots="s3://example-fabric-tls/chain.pem",
         users=[FabricUser.from_secret_names(name, member="org1") for name in ("lambdaUser", "auditor")],
     )
-    authorizer = apigateway.TokenAuthorizer(
-        stack, "Authorizer", handler=lambda_.Function.from_function_arn(stack, "AuthorizerFunction", AUTHORIZER)
+    handler = lambda_.Function.from_function_attributes(
+        stack, "AuthorizerFunction", function_arn=AUTHORIZER, same_environment=True
     )
+    authorizer = apigateway.TokenAuthorizer(stack, "Authorizer", handler=handler)
     api = OffChainApi(
         stack,
         "Api",

@@ -150,6 +150,21 @@ TABLE = [
         why="As for the objects: the endpoint names the secrets, the roles name who may read which.",
     ),
     Reasoned(
+        actions=("execute-api:Invoke",),
+        resource=r"execute-api:/\*",
+        principal=r"AWS:arn:<AWS::Partition>:iam::<AWS::AccountId>:root",
+        condition="StringEquals aws:SourceVpce",
+        why="A private API's policy must allow something: its own methods, through the named endpoints, to whom of the "
+        "account has the right himself.",
+    ),
+    Reasoned(
+        actions=("execute-api:Invoke",),
+        resource=r"execute-api:/\*",
+        principal=ANYBODY,
+        condition="StringEquals aws:SourceVpce",
+        why="As above, for callers with a token: they are no IAM principals, and the authorizer says who may call.",
+    ),
+    Reasoned(
         actions=("apigateway:DELETE", "apigateway:GET", "apigateway:PUT"),
         resource=rf"{REST_API}/resources/\*/methods/POST(/integration)?(/responses/\*)?",
         why="The adopted method's resource id is known only when the API is asked for its path.",
