@@ -14,7 +14,7 @@ from .callers import Callers
 from .connection_profile import ConnectionProfile, ConnectionProfileError
 from .endpoint import Endpoint
 from .existing_method import ExistingMethod
-from .fabric import FabricNetwork, FabricUser
+from .fabric import ChaincodeOptions, FabricNetwork, FabricUser
 from .function import FunctionOptions
 from .functions import (
     ChaincodeFunction,
@@ -38,6 +38,7 @@ __all__ = [
     "Access",
     "Callers",
     "ChaincodeFunction",
+    "ChaincodeOptions",
     "ConnectionProfile",
     "ConnectionProfileError",
     "CreateWorkflow",

@@ -25,11 +25,11 @@ class RecordApi(Construct):
     * `read_state_machine`: one with those of `ReadWorkflow`; by default nothing can be read through the API.
     * `record_type`: what is recorded; donors by default.
     * `api`: the API to add the methods to, shared with other record types; by default one is made.
-    * `rest_api`: one that is none of ours, in place of `api`. Its stage, logs, throttling and gateway responses stay
-      its own. One of another stack has to be imported (`RestApi.from_rest_api_attributes`), and its stage deployed
-      afterwards by its owner.
-    * `resource`: adds the methods to this resource of `rest_api`, which must not have them, and makes none. One whose
-      `POST` is to be changed is for `ExistingMethod`.
+    * `rest_api`: one that is none of ours, in place of `api`; none by default. Its stage, logs, throttling and gateway
+      responses stay its own. One of another stack has to be imported (`RestApi.from_rest_api_attributes`), and its
+      stage deployed afterwards by its owner.
+    * `resource`: adds the methods to this resource of `rest_api`, which must not have them; by default one is made. One
+      whose `POST` is to be changed is for `ExistingMethod`.
     * `access`: who may call; by default as the `api` has it, and callers with IAM credentials on a `rest_api`.
     * `callers`: binds callers to Fabric users, as at the `UploadFunction`, by what the access knows of them; by default
       a request names any user of the network.

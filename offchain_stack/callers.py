@@ -35,16 +35,17 @@ class Callers:
     binding every caller may name every user of the deployment.
 
     Reads name no user: they run as the deployment's first one.
+
+    * `source`: the mapping template's reference to what is known of a caller.
+    * `longest`: characters of it; a longer one is nobody's.
+    * `authorization_type`: the kind of access that knows it.
+    * `principals`: the ARNs that may act as each Fabric user; None, the default, where what is known is a user's name.
     """
 
     source: str
-    """The mapping template's reference to what is known of a caller."""
     longest: int
-    """Characters of it; a longer one is nobody's."""
     authorization_type: apigateway.AuthorizationType
-    """The kind of access that knows it."""
     principals: Mapping[str, Sequence[str]] | None = None
-    """The ARNs that may act as each Fabric user; None where what is known is a user's name."""
 
     @classmethod
     def by_claim(cls, name: str) -> "Callers":

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Required, TypedDict, Unpack
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
@@ -49,6 +49,19 @@ class FabricUser:
         return cls(name=name, certificate=certificate, private_key=private_key)
 
 
+class ChaincodeOptions(TypedDict, total=False):
+    """What a network takes however it is described.
+
+    * `chaincode`: the chaincode's name; required.
+    * `endorsements`: how many peers must agree; one by default.
+    * `secrets_key`: the customer key that encrypts the users' secrets; none by default.
+    """
+
+    chaincode: Required[str]
+    endorsements: int
+    secrets_key: kms.IKey | None
+
+
 class FabricNetwork(Construct):
     """A channel of a Fabric network, the chaincode on it and the identities that the functions may use.
 
@@ -81,12 +94,28 @@ class FabricNetwork(Construct):
 
     @classmethod
     def from_connection_profile(
-        cls, scope: Construct, id: str, *, path: str | Path, channel: str, tls_roots: str | None = None, **props: Any
+        cls,
+        scope: Construct,
+        id: str,
+        *,
+        path: str | Path,
+        channel: str,
+        users: Sequence[FabricUser],
+        tls_roots: str | None = None,
+        vpc: ec2.IVpc | None = None,
+        subnets: ec2.SubnetSelection | None = None,
+        fabric_endpoint: ec2.IInterfaceVpcEndpoint | None = None,
+        **options: Unpack[ChaincodeOptions],
     ) -> "FabricNetwork":
         """A network as its connection profile describes it: peers, orderers, their TLS roots and the MSP id.
 
-        `tls_roots` as `s3://bucket/key` takes the place of those in the profile where they are too long for a Lambda
-        environment. `props` are the constructor's others. Raises ConnectionProfileError, a ValueError.
+        * `path`: the profile's file, JSON or YAML.
+        * `tls_roots`: `s3://bucket/key` in place of those in the profile, where they are too long for a Lambda
+          environment; by default those in the profile.
+        * `channel`, `users`, `vpc`, `subnets`, `fabric_endpoint`: as the constructor has them.
+        * `options`: those of `ChaincodeOptions`.
+
+        Raises ConnectionProfileError, a ValueError.
         """
         profile = ConnectionProfile.read(path, channel=channel)
         return cls(
@@ -97,7 +126,11 @@ class FabricNetwork(Construct):
             peers=profile.peers,
             orderers=profile.orderers,
             tls_roots=tls_roots or profile.tls_roots,
-            **props,
+            users=users,
+            vpc=vpc,
+            subnets=subnets,
+            fabric_endpoint=fabric_endpoint,
+            **options,
         )
 
     @classmethod
@@ -109,21 +142,27 @@ class FabricNetwork(Construct):
         network_id: str,
         member_id: str,
         node_ids: Sequence[str],
+        channel: str,
+        users: Sequence[FabricUser],
         vpc: ec2.IVpc,
         subnets: ec2.SubnetSelection | None = None,
         fabric_endpoint: ec2.IInterfaceVpcEndpoint | None = None,
         create_fabric_endpoint: bool = True,
         create_secrets_endpoint: bool = True,
-        **props: Any,
+        **options: Unpack[ChaincodeOptions],
     ) -> "FabricNetwork":
         """The network of an Amazon Managed Blockchain member: endpoints are looked up when the stack is deployed, the
         MSP id is the member's, the TLS chain is that of AWS for the region.
 
+        * `network_id`, `member_id`: the ids that Managed Blockchain gave.
         * `node_ids`: the member's peer nodes to endorse at.
-        * `fabric_endpoint`: the member's interface endpoint, where the VPC has one; else one is made in `vpc` and
-          `subnets`. `create_fabric_endpoint` False: the nodes are reached without one that this stack knows.
-        * `create_secrets_endpoint`: as `vpc` of the constructor.
-        * `props`: the constructor's `channel`, `chaincode`, `users`, `endorsements`, `secrets_key`.
+        * `channel`, `users`: as the constructor has them.
+        * `vpc`: where interface endpoints are made.
+        * `subnets`: where in it; by default its private ones.
+        * `fabric_endpoint`: the member's interface endpoint, where the VPC has one; by default one is made.
+        * `create_fabric_endpoint`: False where the nodes are reached without one known here; True by default.
+        * `create_secrets_endpoint`: False where the functions' subnets reach Secrets Manager already; True by default.
+        * `options`: those of `ChaincodeOptions`.
         """
         looked_up = ManagedBlockchainLookup(
             scope, f"{id}Lookup", network_id=network_id, member_id=member_id, node_ids=node_ids
@@ -141,9 +180,11 @@ class FabricNetwork(Construct):
             tls_roots=managed_blockchain_tls_roots(scope),
             ports=[MANAGED_BLOCKCHAIN_PORTS],
             fabric_endpoint=fabric_endpoint,
+            channel=channel,
+            users=users,
             vpc=vpc if create_secrets_endpoint else None,
             subnets=subnets,
-            **props,
+            **options,
         )
 
     @classmethod
@@ -153,7 +194,8 @@ class FabricNetwork(Construct):
         id: str,
         *,
         network: HyperledgerFabricNetwork,
-        **props: Any,
+        channel: str,
+        **options: Unpack[ChaincodeOptions],
     ) -> "FabricNetwork":
         """The network that a `HyperledgerFabricNetwork` of `cdklabs.cdk-hyperledger-fabric-network` makes: its nodes,
         its users with their secrets, its VPC and interface endpoint. Run the functions in `network.client.vpc`, which
@@ -162,7 +204,9 @@ class FabricNetwork(Construct):
         Where that construct cannot enrol a user it leaves a random string in the user's secrets and says nothing; the
         functions log such a secret by name, and `python -m offchain_stack check` finds it.
 
-        `props` are the constructor's `channel`, `chaincode`, `endorsements`, `secrets_key`.
+        * `network`: the construct.
+        * `channel`: the channel's name.
+        * `options`: those of `ChaincodeOptions`.
 
         Raises ValueError where the network has no users.
         """
@@ -182,9 +226,10 @@ class FabricNetwork(Construct):
             orderers=[Endpoint(address=network.orderer_endpoint)],
             tls_roots=managed_blockchain_tls_roots(scope),
             ports=[MANAGED_BLOCKCHAIN_PORTS],
+            channel=channel,
             users=users,
             fabric_endpoint=network.client.vpc_endpoint,
-            **props,
+            **options,
         )
 
     def __init__(

@@ -30,7 +30,7 @@ class UploadFunction(VpcFunction):
     * `callers`: binds callers to Fabric users, and must be the same at the `RecordApi` or `ExistingMethod`; by default
       a request names any user of the network.
     * `plan_transactions`: False where an existing function submits, which chooses transaction ids of its own. No
-      certificate is read then.
+      certificate is read then. True by default.
     * `options`: those of `FunctionOptions`, by default 512 MiB and 10 seconds.
     """
 
