@@ -13,12 +13,15 @@ _PLACE = re.compile(r"(<!-- picture: (.+?) -->\n).*?(<!-- end of picture -->)", 
 
 
 def pages(template: Template) -> dict[str, str]:
-    """File names and texts. Raises ValueError as `openapi` does."""
-    return {
+    """File names and texts; without an `openapi.json` where the template has no methods. Raises ValueError as `openapi`
+    does."""
+    made = {
         "architecture.md": architecture.architecture(template),
         "state-machines.md": state_machines.state_machines(template),
-        "openapi.json": json.dumps(openapi(template), indent=2) + "\n",
     }
+    if template.of_type("AWS::ApiGateway::Method"):
+        made["openapi.json"] = json.dumps(openapi(template), indent=2) + "\n"
+    return made
 
 
 def write_pages(template: Template, folder: Path) -> None:

@@ -176,6 +176,16 @@ class TestArchitecture:
         assert 'InvokeCreateDonorChaincode["InvokeCreateDonorChaincode<br/>another function"]' in invoke
 
 
+def test_without_an_api_of_its_own_there_are_the_pictures_alone(template: Template) -> None:
+    resources = {
+        name: each for name, each in template["Resources"].items() if not each["Type"].startswith("AWS::ApiGateway::")
+    }
+    made = described({"Resources": resources})
+    assert made.keys() == {"architecture.md", "state-machines.md"}
+    assert "API Gateway" not in made["architecture.md"]
+    assert "Started by hand." in section(made["state-machines.md"], "Workflow")
+
+
 class TestCommand:
     def test_writes_pages_and_puts_pictures_into_a_page(
         self, assembly: Path, template: Template, tmp_path: Path
