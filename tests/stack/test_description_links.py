@@ -1,4 +1,4 @@
-"""The documentation's links lead somewhere."""
+"""The documentation's links lead somewhere, and its index names every page."""
 
 import re
 from pathlib import Path
@@ -26,3 +26,10 @@ def test_links_lead_somewhere(page: Path) -> None:
         file = (page.parent / path).resolve() if path else page
         assert file.exists(), target
         assert not anchor or anchor in anchors(file.read_text("utf-8")), target
+
+
+def test_the_index_names_every_page() -> None:
+    index = (ROOT / "docs" / "README.md").read_text("utf-8")
+    for page in PAGES[1:]:
+        name = str(page.relative_to(ROOT / "docs"))
+        assert name == "README.md" or f"]({name})" in index, name
