@@ -1,8 +1,10 @@
 """A state machine of ours: with a role and a log group of its own, and the same rules for retries."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import aws_cdk as cdk
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
@@ -49,6 +51,11 @@ class Workflow(Construct):
     def grant_start_execution(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let `grantee` start the workflow."""
         return self.state_machine.grant_start_execution(grantee)
+
+    def metric(self, name: str, **options: Any) -> cloudwatch.Metric:
+        """Step Functions' metric `name` of the workflow, such as `ExecutionsFailed`; `options` are those of
+        `aws_cloudwatch.MetricOptions`."""
+        return self.state_machine.metric(name, **options)
 
     def _make(
         self,
