@@ -51,16 +51,11 @@ class _BatchWorkflow(Workflow):
             )
         )
         self._make(one, functions=[function], timeout=cdk.Duration.hours(24))
-        self.rule: events.Rule | None = None
-        if schedule:
-            self.rule = events.Rule(
-                self,
-                "Schedule",
-                schedule=schedule,
-                targets=[
-                    targets.SfnStateMachine(self.state_machine, input=events.RuleTargetInput.from_object(dict(event)))
-                ],
-            )
+        self.rule = self._start("Schedule", schedule, event) if schedule else None
+
+    def _start(self, id: str, schedule: events.Schedule, event: Mapping[str, Any]) -> events.Rule:
+        start = targets.SfnStateMachine(self.state_machine, input=events.RuleTargetInput.from_object(dict(event)))
+        return events.Rule(self, id, schedule=schedule, targets=[start])
 
 
 class SweepWorkflow(_BatchWorkflow):
@@ -71,9 +66,11 @@ class SweepWorkflow(_BatchWorkflow):
 
     * `sweep_function`: a `SweepFunction`.
     * `schedule`: when it starts by itself; never by default.
+    * `thorough_schedule`: when it looks at all that the function's `look_back` admits, while `schedule` is for the last
+      day alone, which costs a tenth. By default each run looks at all.
     * `log_retention`: how long the logs are kept; three months by default.
 
-    Exposes `state_machine`, `role`, `log_group` and `rule` (None without schedule).
+    Exposes `state_machine`, `role`, `log_group`, `rule` and `thorough_rule` (None without their schedules).
     """
 
     def __init__(
@@ -83,8 +80,10 @@ class SweepWorkflow(_BatchWorkflow):
         *,
         sweep_function: lambda_.IFunction,
         schedule: events.Schedule | None = None,
+        thorough_schedule: events.Schedule | None = None,
         log_retention: logs.RetentionDays = logs.RetentionDays.THREE_MONTHS,
     ) -> None:
+        everything = {"dryRun": False}
         super().__init__(
             scope,
             id,
@@ -92,8 +91,11 @@ class SweepWorkflow(_BatchWorkflow):
             batch="SweepBatch",
             end="Swept",
             schedule=schedule,
-            event={"dryRun": False},
+            event=everything | {"lookBackDays": 1} if thorough_schedule else everything,
             log_retention=log_retention,
+        )
+        self.thorough_rule = (
+            self._start("ThoroughSchedule", thorough_schedule, everything) if thorough_schedule else None
         )
 
 

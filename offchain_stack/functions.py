@@ -55,8 +55,8 @@ class UploadFunction(VpcFunction):
             service="upload",
             description=f"Writes the {record_type.data_field} of a {record_type.name} to S3",
             exclude=["shared/ledger"],
-            environment=record_type.to_environment()
-            | record_type.callable_environment()
+            record_type=record_type,
+            environment=record_type.callable_environment()
             | network.identities_environment
             | network.ledger_environment
             | {"S3_BUCKET": bucket.bucket_name}
@@ -85,7 +85,7 @@ class ChaincodeFunction(LedgerFunction):
 
     * `network`: the ledger, and its users.
     * `record_type`: what is recorded; donors by default.
-    * `options`: those of `FunctionOptions`, by default 1,024 MiB and 18 seconds.
+    * `options`: those of `FunctionOptions`, by default 512 MiB and 18 seconds.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class ChaincodeFunction(LedgerFunction):
             environment=record_type.callable_environment(),
             network=network,
             record_type=record_type,
-            memory_size=1024,
+            memory_size=512,
             timeout=cdk.Duration.seconds(18),
             options=options,
         )
@@ -177,8 +177,8 @@ class VerifyFunction(VpcFunction):
             service="verify",
             description=f"Verifies the {record_type.data_field} of a {record_type.name} against its hash on the ledger",
             exclude=["shared/ledger"],
-            environment=record_type.to_environment()
-            | {
+            record_type=record_type,
+            environment={
                 "S3_BUCKET": bucket.bucket_name,
                 "URL_EXPIRES_SECONDS": str((url_expires or cdk.Duration.minutes(5)).to_seconds()),
             },

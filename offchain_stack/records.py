@@ -43,7 +43,8 @@ class OffChainRecords(Construct):
     * `subnets`: which of the VPC's the functions run in; by default the private ones.
     * `security_groups`: of the functions, as in `FunctionOptions`; by default each gets one of its own.
     * `existing_chaincode_function`: invokes the chaincode in place of ours, as in `CreateWorkflow`; none by default.
-    * `sweep_schedule`: when the sweep starts by itself; every hour by default.
+    * `sweep_schedule`: when the sweep looks at the last day's objects by itself; every hour by default.
+    * `thorough_sweep_schedule`: when it looks at those of the last 14 days; every day by default.
     * `verify_all_schedule`: when everything is verified; by default only when started by hand.
     * `url_expires`: how long a URL to a verified object is good for; five minutes by default.
     * `log_retention`: how long logs are kept; three months by default.
@@ -69,6 +70,7 @@ class OffChainRecords(Construct):
         security_groups: list[ec2.ISecurityGroup] | None = None,
         existing_chaincode_function: lambda_.IFunction | None = None,
         sweep_schedule: events.Schedule | None = None,
+        thorough_sweep_schedule: events.Schedule | None = None,
         verify_all_schedule: events.Schedule | None = None,
         url_expires: cdk.Duration | None = None,
         log_retention: logs.RetentionDays = logs.RetentionDays.THREE_MONTHS,
@@ -137,6 +139,7 @@ class OffChainRecords(Construct):
             "Sweep",
             sweep_function=self.sweep_function.function,
             schedule=sweep_schedule or events.Schedule.rate(cdk.Duration.hours(1)),
+            thorough_schedule=thorough_sweep_schedule or events.Schedule.rate(cdk.Duration.days(1)),
             log_retention=log_retention,
         )
         self.verify_all_function = VerifyAllFunction(

@@ -163,9 +163,9 @@ def bills(deployments: dict[str, Deployment]) -> dict[str, bill.Bill]:
 
 def test_what_a_template_states(deployments: dict[str, Deployment]) -> None:
     default = deployments[""]
-    assert default.runs == {"sweep": 730}
-    # Two weeks, every hour.
-    assert default.looks_at_a_version == 14 * 24
+    assert default.runs == {"sweep": pytest.approx(730 + 730 / 24)}
+    # A day, every hour, and two weeks, every day.
+    assert default.looks_at_a_version == 24 + 14
     assert default.endpoint_zones == {"Secrets Manager": 2}
     assert (default.secrets, default.customer_keys, default.kms_requests_per_object) == (2, 0, 0)
     # Start and end; a choice, two tasks and a pass state; three choices, three tasks and a pass state.

@@ -187,3 +187,12 @@ class TestRefused:
         OffChainRecords(stack, "Donors", network=ledger, **common)
         with pytest.raises(ValueError, match=r"^record_type: the API has /donors already"):
             OffChainRecords(stack, "Again", network=ledger, **common)
+
+
+def test_the_sweep_looks_at_the_last_day_each_hour_and_at_all_each_day(two_types: Template) -> None:
+    rules = of_type(two_types, "AWS::Events::Rule").values()
+    started = sorted((rule["ScheduleExpression"], rule["Targets"][0]["Input"]) for rule in rules)
+    assert started == [
+        *[("rate(1 day)", '{"dryRun":false}')] * 2,
+        *[("rate(1 hour)", '{"dryRun":false,"lookBackDays":1}')] * 2,
+    ]
