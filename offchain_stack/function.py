@@ -18,6 +18,9 @@ from .fabric import FabricNetwork
 from .packaging import RUNTIME, code
 from .record_type import RecordType
 
+METRIC_NAMESPACE = "OffChainStack"
+"""Of the metrics that the functions emit themselves."""
+
 _ENVIRONMENT_LIMIT = 4_096
 _HTTPS = (443, 443)
 
@@ -54,6 +57,7 @@ class VpcFunction(Construct):
         source: str,
         service: str,
         description: str,
+        record_type: RecordType,
         environment: Mapping[str, str],
         memory_size: int,
         timeout: cdk.Duration,
@@ -62,9 +66,11 @@ class VpcFunction(Construct):
         ports: Sequence[tuple[int, int]] = (),
     ) -> None:
         super().__init__(scope, id)
+        self._service, self._record_type = f"offchain-{service}", record_type
         variables = {
+            **record_type.to_environment(),
             **environment,
-            "POWERTOOLS_SERVICE_NAME": f"offchain-{service}",
+            "POWERTOOLS_SERVICE_NAME": self._service,
             "POWERTOOLS_LOG_LEVEL": "INFO",
         }
         size = sum(len(name) + len(value) for name, value in variables.items())
@@ -153,6 +159,21 @@ class VpcFunction(Construct):
         `aws_cloudwatch.MetricOptions`."""
         return self.function.metric(name, **options)
 
+    def metric_emitted(self, name: str, **options: Any) -> cloudwatch.Metric:
+        """A metric `name` that the function emits itself, such as `OutcomeUnknown`: how each invocation ended, and what
+        it counts or measures. `docs/runbook.md` lists them under "Metrics". `options` are those of
+        `aws_cloudwatch.MetricOptions`; the statistic is the sum by default."""
+        return cloudwatch.Metric(
+            namespace=METRIC_NAMESPACE,
+            metric_name=name,
+            dimensions_map={
+                "service": self._service,
+                "RecordType": self._record_type.name,
+                "FunctionName": self.function.function_name,
+            },
+            **{"statistic": "Sum", **options},
+        )
+
     def _make_security_group(
         self, vpc: ec2.IVpc, description: str, ports: Sequence[tuple[int, int]]
     ) -> ec2.SecurityGroup:
@@ -198,10 +219,8 @@ class LedgerFunction(VpcFunction):
             source=source,
             service=service,
             description=description,
-            environment=record_type.to_environment()
-            | network.identities_environment
-            | network.network_environment
-            | dict(environment or {}),
+            record_type=record_type,
+            environment=network.identities_environment | network.network_environment | dict(environment or {}),
             ports=network.ports,
             memory_size=memory_size,
             timeout=timeout,

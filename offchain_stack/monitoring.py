@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import aws_cdk as cdk
 import cdk_monitoring_constructs as monitoring
@@ -15,10 +15,8 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from .function import METRIC_NAMESPACE
 from .record_type import RecordType
-
-METRIC_NAMESPACE = "OffChainStack"
-"""Of the metrics that the functions themselves emit."""
 
 _MINUTES_5 = cdk.Duration.minutes(5)
 _HOUR = cdk.Duration.hours(1)
@@ -39,6 +37,7 @@ class MonitoredFunction(Protocol):
     def function(self) -> lambda_.Function: ...
     @property
     def log_group(self) -> logs.LogGroup: ...
+    def metric_emitted(self, name: str, **options: Any) -> cloudwatch.Metric: ...
 
 
 class MonitoredWorkflow(Protocol):
@@ -586,17 +585,8 @@ class _Watched:
         label: str | None = None,
     ) -> cloudwatch.Metric:
         """A metric that a function emits itself."""
-        return cloudwatch.Metric(
-            namespace=METRIC_NAMESPACE,
-            metric_name=name,
-            dimensions_map={
-                "service": f"offchain-{service}",
-                "RecordType": self.name,
-                "FunctionName": self.functions[service].function.function_name,
-            },
-            statistic=statistic,
-            period=period,
-            label=label or f"{service} {name}",
+        return self.functions[service].metric_emitted(
+            name, statistic=statistic, period=period, label=label or f"{service} {name}"
         )
 
 
