@@ -219,7 +219,7 @@ class TestFunctions:
 
         template = synthesize(build)["Foreign"]
         functions = of_type(template, "AWS::Lambda::Function").values()
-        assert sorted(each["MemorySize"] for each in functions) == [512, 1024]
+        assert sorted(each["MemorySize"] for each in functions) == [512, 512]
         assert [each.get("ReservedConcurrentExecutions") for each in functions] == [None, 5]
         (chaincode,) = [name for name in of_type(template, "AWS::Lambda::Function") if name.startswith("Chaincode")]
         assert f"lambda:InvokeFunction <{chaincode}.Arn>" in actions(template)
