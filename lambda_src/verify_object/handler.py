@@ -28,8 +28,12 @@ def presenter() -> Presenter:
 
 
 def _ended_as(_event: Any, answer: dict[str, Any]) -> Metric:
+    return Metric.VERIFIED if _integrity(answer) == "VERIFIED" else Metric.UNVERIFIABLE
+
+
+def _integrity(answer: dict[str, Any]) -> str:
     (described,) = answer["answer"].values()
-    return Metric.VERIFIED if described["integrity"] == "VERIFIED" else Metric.UNVERIFIABLE
+    return str(described["integrity"])
 
 
 @observed(_ended_as)
@@ -37,5 +41,5 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """See `Presenter.present` for the event, the answer and the errors."""
     deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - _TO_ANSWER
     answer = presenter().present(event, deadline=deadline)
-    logger.info("Verified", extra={"key": answer["key"]})
+    logger.info("Compared", extra={"integrity": _integrity(answer)})
     return answer

@@ -374,6 +374,17 @@ def test_logs_metrics_and_trace_carry_ids_and_no_content(deployment: Deployment,
         assert secret not in signals.text + json.dumps(sent)
 
 
+def test_lines_name_the_transaction_of_the_moment(deployment: Deployment, signals: Signals) -> None:
+    """The first id is used up, so that the second one is ordered."""
+    donor, identity = Donor(), deployment.fabric.identity
+    environment.ledger().retire(identity, donor.nonces[0], "", deadline=time.monotonic() + 2)
+    deployment.fabric.emulation.orderers[0].kill()
+    answer = handler(settling(deployment.event(donor)), Context())
+    (line,) = [line for line in signals.log if line["message"].startswith("An orderer ")]
+    assert line["transactionId"] == signals.message("Done")["transactionId"] == answer["transactionId"]
+    assert answer["transactionId"] == donor.ids(identity)[1]
+
+
 def test_a_query_is_an_answer_and_no_creation(deployment: Deployment, signals: Signals) -> None:
     donor = Donor()
     handler(deployment.event(donor), Context())
