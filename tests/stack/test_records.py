@@ -164,7 +164,7 @@ def test_settings_add_a_type_and_change_nothing_else(synthesize: Synthesize, val
 class TestRefused:
     @pytest.fixture
     def stack(self) -> cdk.Stack:
-        return cdk.Stack(cdk.App(), "Refused")
+        return cdk.Stack(cdk.App(context={"aws:cdk:bundling-stacks": []}), "Refused")
 
     @pytest.fixture
     def common(self, stack: cdk.Stack) -> dict[str, Any]:
