@@ -2,6 +2,8 @@
 
 import os
 
+pytest_plugins = ["tests.distribution"]
+
 # hfc's messages are of the old generated form, which only the Python implementation of protobuf reads.
 os.environ["PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"] = "python"
 os.environ["CDK_VALIDATION"] = "false"
@@ -10,8 +12,3 @@ os.environ["JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION"] = "20"
 os.environ.update(AWS_ACCESS_KEY_ID="testing", AWS_SECRET_ACCESS_KEY="testing", AWS_DEFAULT_REGION="us-east-1")
 for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
     os.environ.pop(name, None)
-
-
-def pytest_xdist_auto_num_workers() -> int:
-    """One process more than processors: many tests wait for what they have frozen or killed."""
-    return (os.cpu_count() or 1) + 1
