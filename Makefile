@@ -14,7 +14,7 @@ test: .venv/installed ## run all tests
 
 test-faults: .venv/installed ## the whole fault table, 500 random schedules, 200 requests sent twice: about 20 minutes
 	OFFCHAIN_WHOLE_FAULT_TABLE=1 OFFCHAIN_SEED=$${OFFCHAIN_SEED:-$$(date +%s)} \
-		OFFCHAIN_SCHEDULES=500 OFFCHAIN_PAIRS=200 $(BIN)/pytest -n 0 \
+		OFFCHAIN_SCHEDULES=500 OFFCHAIN_PAIRS=200 OFFCHAIN_DEPLOYMENTS=4 $(BIN)/pytest -n 0 \
 		tests/sandbox/test_fault_table.py tests/sandbox/test_concurrency.py tests/sandbox/test_schedules.py \
 		tests/sandbox/test_read_flow.py tests/unit/test_adopt_method.py
 

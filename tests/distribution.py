@@ -16,7 +16,12 @@ UNITS = (
     # These share a synthesized template, and a Node process that has loaded CDK.
     ("tests/stack/*",),
     # These share a sandbox.
-    ("tests/sandbox/test_create_flow.py", "tests/sandbox/test_read_flow.py", "tests/sandbox/test_openapi.py"),
+    (
+        "tests/sandbox/test_check_in_the_sandbox.py",
+        "tests/sandbox/test_create_flow.py",
+        "tests/sandbox/test_openapi.py",
+        "tests/sandbox/test_read_flow.py",
+    ),
     ("tests/sandbox/test_concurrency.py",),
     ("tests/sandbox/test_verify_all_command.py",),
     ("tests/unit/test_ledger_order_faults.py",),

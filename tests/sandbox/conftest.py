@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import raw_fabric  # first: it chooses the protobuf implementation
 import yaml
+from fault_injection import Deployments
 
 from sandbox.assembly import Assembly, load, synthesize
 from sandbox.fabric import FabricEmulation, Identity
@@ -78,3 +80,18 @@ def sandbox(session_sandbox: Sandbox) -> Iterator[Sandbox]:
     yield session_sandbox
     session_sandbox.faults.clear()
     session_sandbox.ledger.faults.clear()
+
+
+@pytest.fixture(scope="session")
+def session_deployments() -> Iterator[Deployments]:
+    with Deployments(int(os.environ.get("OFFCHAIN_DEPLOYMENTS", "2"))) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def deployments(session_deployments: Deployments) -> Iterator[Deployments]:
+    """The deployments of this test process with short time limits, OFFCHAIN_DEPLOYMENTS many."""
+    with pytest.MonkeyPatch.context() as patch:
+        # The workflow's retries wait for a random time up to a bound: here not at all.
+        patch.setattr(random, "uniform", lambda low, high: low)
+        yield session_deployments

@@ -103,8 +103,11 @@ class Submission:
     @property
     def proof(self) -> dict[str, str]:
         """What names the picture on the ledger, besides its key."""
-        md5, sha256 = hashlib.md5(self.picture), hashlib.sha256(self.picture)
-        return {"imageHash": md5.hexdigest(), "imageSha256": sha256.hexdigest()}
+        return _proof(self.picture)
+
+
+def _proof(data: bytes) -> dict[str, str]:
+    return {"imageHash": hashlib.md5(data).hexdigest(), "imageSha256": hashlib.sha256(data).hexdigest()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,12 +129,11 @@ class Sent:
 
 @dataclass(frozen=True, kw_only=True)
 class Version:
-    """An object version. `proof` as Submission's, of the stored bytes."""
+    """An object version."""
 
     key: str
     version_id: str
     latest: bool
-    proof: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -347,12 +349,18 @@ class Deployment:
         found = []
         for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
             assert "DeleteMarkers" not in page, "an object was deleted without naming its version"
-            for each in page.get("Versions", []):
-                data = s3.get_object(Bucket=bucket, Key=each["Key"], VersionId=each["VersionId"])["Body"].read()
-                proof = {"imageHash": hashlib.md5(data).hexdigest(), "imageSha256": hashlib.sha256(data).hexdigest()}
-                version = Version(key=each["Key"], version_id=each["VersionId"], latest=each["IsLatest"], proof=proof)
-                found.append(version)
+            found += [
+                Version(key=each["Key"], version_id=each["VersionId"], latest=each["IsLatest"])
+                for each in page.get("Versions", [])
+            ]
         return found
+
+    def proof(self, version: Version) -> dict[str, str]:
+        """As Submission's, of the bytes that are stored."""
+        answer = self.sandbox.client("s3").get_object(
+            Bucket=self.sandbox.bucket, Key=version.key, VersionId=version.version_id
+        )
+        return _proof(answer["Body"].read())
 
     def record(self, name: str) -> dict[str, Any] | None:
         """The donor on the ledger, by the peer that knows most."""
@@ -505,7 +513,8 @@ def check_promise(deployment: Deployment, names: Iterable[str], *, swept: bool) 
         named.add(record["imageKey"])
         current = [each for each in versions if each.key == record["imageKey"] and each.latest]
         assert current, f"the ledger names an object that is not there: {record}"
-        assert current[0].proof == {name: record[name] for name in current[0].proof}, record
+        proof = deployment.proof(current[0])
+        assert proof == {name: record[name] for name in proof}, record
     if swept:
         left = [each for each in versions if each.key not in named]
         assert not left, f"objects that the ledger does not name remain after the sweep: {left}"

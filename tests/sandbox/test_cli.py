@@ -1,4 +1,4 @@
-"""The command line, in processes of its own."""
+"""The command line, in processes of its own where it starts, ends or leaves something."""
 
 import base64
 import http.client
@@ -17,6 +17,7 @@ from typing import Any
 import boto3
 import pytest
 
+from sandbox.__main__ import main
 from sandbox.demo import PICTURE
 from sandbox.fabric import FabricEmulation
 
@@ -32,6 +33,11 @@ def start(*arguments: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+@pytest.fixture(autouse=True)
+def no_signal_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
 
 
 @contextmanager
@@ -87,20 +93,17 @@ def create(api: str, name: str) -> tuple[int, dict[str, str]]:
     return response.status, answer
 
 
-def test_up_says_in_one_line_that_it_serves_and_sigterm_leaves_nothing(tmp_path: Path) -> None:
+def test_up_says_in_one_line_what_it_serves_and_sigterm_leaves_nothing(tmp_path: Path) -> None:
     file = tmp_path / "up.json"
     named = ["--caller-arn", "arn:aws:iam::111122223333:user/ada", "--claim", "sub=ada", "--claim", "x=y=z"]
-    with up("--ready", str(file), *named) as (process, ready):
-        assert ready.keys() == {"ready", "api", "aws", "bucket", "functions"}
-        assert ready["ready"] is True
-        assert ready["functions"].keys() == {
-            "upload_object",
-            "invoke_chaincode",
-            "query_ledger",
-            "verify_object",
-            "verify_all",
-            "sweep",
-        }
+    settings = ROOT / "examples" / "settings" / "record-types.yaml"
+    with up("--settings", str(settings), "--ready", str(file), *named) as (process, ready):
+        assert ready.keys() == {"ready", "api", "aws", "bucket", "functions", "recordTypes"}
+        assert list(ready["recordTypes"]) == ["donors", "invoices"]
+        donors, invoices = ready["recordTypes"].values()
+        assert ready["functions"] == donors
+        assert donors.keys() == invoices.keys()
+        assert not set(donors.values()) & set(invoices.values())
         assert json.loads(file.read_text()) == ready
         status, answer = create(ready["api"], "ada")
         assert status == 200
@@ -113,7 +116,11 @@ def test_up_says_in_one_line_that_it_serves_and_sigterm_leaves_nothing(tmp_path:
         )
         assert s3.get_object(Bucket=ready["bucket"], Key=answer["imageKey"])["Body"].read() == PICTURE.read_bytes()
         out, errors = start("verify-all", "--ready", str(file)).communicate(timeout=60)
-        assert json.loads(out)["counts"]["verified"] == json.loads(out)["total"] == 1, errors
+        reports = [json.loads(line) for line in out.splitlines()]
+        assert [(each["records"], each["counts"]["verified"], each["total"]) for each in reports] == [
+            ("donors", 1, 1),
+            ("invoices", 0, 0),
+        ], errors
 
         second = start("up", "--port", ready["api"].rpartition(":")[2])
         out, errors = second.communicate(timeout=30)
@@ -132,6 +139,10 @@ def test_up_says_in_one_line_that_it_serves_and_sigterm_leaves_nothing(tmp_path:
         assert (process.returncode, out) == (0, "")
         assert "SANDBOX FOR DEVELOPMENT" in errors
         assert "arn:aws:iam::111122223333:user/ada, sub=ada, x=y=z: of every request, and not checked" in errors
+        assert (
+            "emulated chaincode functions: createInvoice, queryInvoice, queryAllInvoices, which behave like" in errors
+        )
+        assert "GET /invoices/{invoiceNumber}" in errors
         for name in ("IAM", "VPC", "KMS", "AWS::EC2::VPCEndpoint"):
             assert name in errors.partition("Not emulated")[2]
         assert "Traceback" not in errors
@@ -139,7 +150,9 @@ def test_up_says_in_one_line_that_it_serves_and_sigterm_leaves_nothing(tmp_path:
         assert gone(processes)
 
 
-def test_a_killed_sandbox_leaves_nothing_and_a_real_networks_place_is_taken_by_a_profile(tmp_path: Path) -> None:
+def test_a_killed_sandbox_leaves_nothing_and_a_real_networks_place_is_taken_by_a_profile(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with FabricEmulation(channel="channel2", msp_id="Org7MSP") as network:
         profile = tmp_path / "profile.json"
         profile.write_text(json.dumps(network.connection_profile()))
@@ -147,6 +160,16 @@ def test_a_killed_sandbox_leaves_nothing_and_a_real_networks_place_is_taken_by_a
         file = tmp_path / "up.json"
         given = ["--fabric", str(profile), "--identity", str(msp), "--channel", "channel2", "--chaincode", "ngo"]
         with up(*given, "--ready", str(file)) as (process, ready):
+            assert ready.keys() == {"ready", "api", "aws", "bucket", "functions"}
+            assert ready["ready"] is True
+            assert ready["functions"].keys() == {
+                "upload_object",
+                "invoke_chaincode",
+                "query_ledger",
+                "verify_object",
+                "verify_all",
+                "sweep",
+            }
             status, answer = create(ready["api"], "ada")
             assert status == 200, answer
             assert json.loads(network.record("ngo", "donorada") or b"")["imageKey"] == answer["imageKey"]
@@ -156,45 +179,25 @@ def test_a_killed_sandbox_leaves_nothing_and_a_real_networks_place_is_taken_by_a
             process.wait()
             assert gone(processes)
             assert file.exists()
-            verify = start("verify-all", "--ready", str(file))
-            _, errors = verify.communicate(timeout=60)
-            assert verify.returncode == 2
-            assert "no sandbox is running" in errors
-
-
-def test_up_serves_the_record_types_of_a_settings_file_and_names_what_it_adds(tmp_path: Path) -> None:
-    settings = ROOT / "examples" / "settings" / "record-types.yaml"
-    with up("--settings", str(settings), "--ready", str(tmp_path / "up.json")) as (process, ready):
-        assert ready.keys() == {"ready", "api", "aws", "bucket", "functions", "recordTypes"}
-        assert list(ready["recordTypes"]) == ["donors", "invoices"]
-        donors, invoices = ready["recordTypes"].values()
-        assert ready["functions"] == donors
-        assert donors.keys() == invoices.keys()
-        assert not set(donors.values()) & set(invoices.values())
-        process.terminate()
-        _, errors = process.communicate(timeout=30)
-        assert (
-            "emulated chaincode functions: createInvoice, queryInvoice, queryAllInvoices, which behave like" in errors
-        )
-        assert "GET /invoices/{invoiceNumber}" in errors
+            assert main(["verify-all", "--ready", str(file)]) == 2
+            assert "no sandbox is running" in capsys.readouterr().err
 
 
 def test_up_and_verify_all_meet_at_one_file_by_default(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sandbox import __main__
-
     monkeypatch.setenv("COLUMNS", "1000")
     for command in ("up", "verify-all"):
         with pytest.raises(SystemExit):
-            __main__.main([command, "--help"])
+            main([command, "--help"])
         assert f"(default: {ROOT / '.sandbox' / 'up.json'})" in capsys.readouterr().out
 
 
-def test_the_demo_holds_and_names_its_transaction() -> None:
-    process = start("demo")
-    out, errors = process.communicate(timeout=60)
-    assert process.returncode == 0, out + errors
+def test_the_demo_holds_and_names_its_transaction(capsys: pytest.CaptureFixture[str]) -> None:
+    # Not in a process of its own, which would load all that is loaded here; `make demo` runs it so.
+    code = main(["demo"])
+    out = capsys.readouterr().out
+    assert code == 0, out
     assert len(re.findall(r"^transactionId: [0-9a-f]{64}$", out, re.MULTILINE)) == 1
     assert out.endswith("All 9 steps held.\n")
     assert "\x1b" not in out
@@ -215,11 +218,8 @@ def test_the_demo_holds_and_names_its_transaction() -> None:
 def test_what_is_wrong_with_the_arguments_is_one_clear_line(
     arguments: list[str], says: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sandbox import __main__
-
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
-    assert __main__.main(["up", "--port", "0", *arguments]) == 1
+    assert main(["up", "--port", "0", *arguments]) == 1
     out, errors = capsys.readouterr()
     assert out == ""
     assert errors.startswith("sandbox: ")

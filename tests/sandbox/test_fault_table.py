@@ -4,7 +4,6 @@ OFFCHAIN_WHOLE_FAULT_TABLE=1 adds the longer walks of functions that time out, w
 """
 
 import os
-import random
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from dataclasses import dataclass
 import pytest
 from fault_injection import NODES, Deployment, Deployments, Fault, Sent, Submission, check_answers, check_promise
 
-DEPLOYMENTS = 3
 LEFT = 0
 OPEN = (500, 504, LEFT)
 """Answers after which an object may be left to the sweep."""
@@ -270,14 +268,6 @@ TABLE: list[tuple[Walk, Row]] = [
     or (walk is lasting and row.fault.where in NODES)
     or (walk is in_the_sweep and row.fault.what == "kill")
 ]
-
-
-@pytest.fixture(scope="module")
-def deployments() -> Iterator[Deployments]:
-    with pytest.MonkeyPatch.context() as patch, Deployments(DEPLOYMENTS) as started:
-        # The workflow's retries wait for a random time up to a bound: here not at all.
-        patch.setattr(random, "uniform", lambda low, high: low)
-        yield started
 
 
 @pytest.fixture(scope="module")

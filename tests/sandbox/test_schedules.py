@@ -7,16 +7,13 @@ line that is printed for a failure repeats just its plan. It can go differently 
 import os
 import random
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-import pytest
 from fault_injection import Deployment, Deployments, Fault, Sent, Submission, check_answers, check_promise
 from test_fault_table import ROWS, SWEEP_ROWS
 
 SCHEDULES = int(os.environ.get("OFFCHAIN_SCHEDULES", "2"))
 SEED = int(os.environ.get("OFFCHAIN_SEED", "20000"))
-DEPLOYMENTS = min(4, SCHEDULES)
 FAULTS = [row.fault for row in ROWS if row.fault.what != "leave"]
 PERILOUS = [
     fault
@@ -131,14 +128,6 @@ def settle(deployment: Deployment, names: list[str]) -> None:
     assert report is not None
     assert not report["open"], report
     check_promise(deployment, names, swept=True)
-
-
-@pytest.fixture(scope="module")
-def deployments() -> Iterator[Deployments]:
-    with pytest.MonkeyPatch.context() as patch, Deployments(DEPLOYMENTS) as started:
-        # The workflow's retries wait for a random time up to a bound: here not at all.
-        patch.setattr(random, "uniform", lambda low, high: low)
-        yield started
 
 
 def test_the_promise_holds_at_the_end_of_every_schedule(deployments: Deployments) -> None:

@@ -1,18 +1,19 @@
-"""`python -m sandbox verify-all`, in a process of its own, against a running sandbox.
+"""`python -m sandbox verify-all` against a running sandbox. In a process of its own it runs in test_cli.py.
 
 OFFCHAIN_DONORS says how many donors the last test walks; with it the times for a quarter, half and all are printed.
 """
 
 import hashlib
+import io
 import json
 import os
 import re
+import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,9 @@ import pytest
 import raw_fabric
 from world import World
 
-from sandbox.__main__ import ready_line
+from sandbox.__main__ import main, ready_line
 from sandbox.runtime import Sandbox
 
-ROOT = Path(__file__).parents[2]
 MEASURED = "OFFCHAIN_DONORS" in os.environ
 DONORS = int(os.environ.get("OFFCHAIN_DONORS", "100"))
 MOST_MEMORY = 200
@@ -130,17 +130,11 @@ class Ended:
 
 
 def verify_all(*options: str) -> Ended:
-    ended = subprocess.run(
-        [sys.executable, "-m", "sandbox", "verify-all", *options],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert "Traceback" not in ended.stderr, ended.stderr
-    return Ended(ended.returncode, ended.stdout, ended.stderr)
+    out, errors = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(errors):
+        patch.setattr(signal, "signal", lambda *_: None)
+        code = main(["verify-all", *options])
+    return Ended(code, out.getvalue(), errors.getvalue())
 
 
 @pytest.fixture(scope="module")

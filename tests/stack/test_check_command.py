@@ -1,7 +1,6 @@
-"""`python -m offchain_stack check`, as operators call it."""
+"""`python -m offchain_stack check`, as operators call it. With AWS and a network: tests/sandbox."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,10 +9,8 @@ from typing import Any
 
 import pytest
 
-from conftest import ROOT
 from offchain_stack import packaging
 from offchain_stack.__main__ import _document, main
-from sandbox.runtime import Sandbox
 
 MEMBER = {"networkId": "n-N", "memberId": "m-M", "nodeIds": ["nd-A", "nd-B"]}
 
@@ -30,51 +27,6 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capture
         return code, capfd.readouterr().out
 
     return check
-
-
-def test_a_sandbox_in_place_of_aws_and_network(
-    check: Check, values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with Sandbox() as sandbox:
-
-        def nodes(nodes: Any) -> list[dict[str, str]]:
-            return [{"endpoint": node.endpoint, "tlsHostname": "localhost"} for node in nodes]
-
-        changes = {
-            "mspId": sandbox.ledger.msp_id,
-            "peers": nodes(sandbox.ledger.peers),
-            "orderers": nodes(sandbox.ledger.orderers),
-            "tlsRoots": sandbox.ledger.tls_roots_pem,
-            "bucketName": sandbox.bucket,
-        }
-        (tmp_path / "settings.json").write_text(json.dumps(values | changes))
-        monkeypatch.setenv("AWS_ENDPOINT_URL", sandbox.aws_endpoint)
-        result = subprocess.run(
-            [sys.executable, "-m", "offchain_stack", "check", "--settings", "settings.json", "--connect"],
-            cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        secrets = sandbox.client("secretsmanager")
-        name = "dev/fabricOrgs/member1/lambdaUser/pk"
-        key = secrets.get_secret_value(SecretId=name)["SecretString"]
-        secrets.put_secret_value(SecretId=name, SecretString="A(7-value")
-        code, output = check("--settings", "settings.json", "-c", "offchain.bucketName=no-such-bucket")
-
-    assert (result.returncode, result.stderr) == (0, "")
-    assert {line.split()[0] for line in result.stdout.splitlines()} == {"ok"}
-    assert f"{name}: holds the private key of the certificate" in result.stdout
-    assert f"offchain.bucketName {sandbox.bucket}: exists and keeps versions" in result.stdout
-    assert "knows lambdaUser of m-ABCDEFGHIJKLMNOPQRSTUVWXYZ on channel mychannel" in result.stdout
-    assert "gives lambdaUser the newest block of channel mychannel" in result.stdout
-    assert not any(line in result.stdout for line in key.splitlines())
-
-    assert code == 1
-    errors = [line.partition(": ")[0] for line in output.splitlines() if line.startswith("ERROR")]
-    assert errors == [f"ERROR    {name}", "ERROR    offchain.bucketName no-such-bucket"]
-    assert "A(7-value" not in output
 
 
 def test_settings_that_are_wrong(check: Check, values: dict[str, Any]) -> None:
