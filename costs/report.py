@@ -38,7 +38,8 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
         name: f"arn:aws:kms:us-east-1:111122223333:key/{number}234abcd-12ab-34cd-56ef-1234567890ab"
         for number, name in enumerate(("kmsKeyArn", "secretsKeyArn"))
     },
-    '`"sweepIntervalMinutes": 1440`': {"sweepIntervalMinutes": 1440},
+    '`"sweepIntervalMinutes": 720`': {"sweepIntervalMinutes": 720},
+    '`"monitoring": "none"`': {"monitoring": "none"},
     '`"verifyAllIntervalHours": 168`': {"verifyAllIntervalHours": 168},
 }
 

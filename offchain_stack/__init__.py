@@ -24,6 +24,7 @@ from .functions import (
     VerifyAllFunction,
     VerifyFunction,
 )
+from .monitoring import AlarmThresholds, OffChainMonitoring
 from .read_workflow import ReadWorkflow
 from .record_type import DONOR, LedgerField, RecordType
 from .records import OffChainRecords
@@ -36,6 +37,7 @@ from .workflow import CreateWorkflow
 __all__ = [
     "DONOR",
     "Access",
+    "AlarmThresholds",
     "Callers",
     "ChaincodeFunction",
     "ChaincodeOptions",
@@ -50,6 +52,7 @@ __all__ = [
     "FunctionOptions",
     "LedgerField",
     "OffChainApi",
+    "OffChainMonitoring",
     "OffChainRecords",
     "OffChainStack",
     "OffChainStore",

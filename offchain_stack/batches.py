@@ -50,7 +50,9 @@ class _BatchWorkflow(Workflow):
                 sfn.Pass(self, "NextBatch", input_path="$.batch.resumeAfter", result_path="$.resumeAfter").next(one)
             )
         )
-        self._make(one, functions=[function], timeout=cdk.Duration.hours(24))
+        # Each batch's log has the id that the run has in Step Functions.
+        name = sfn.Pass(self, "NameRun", input_path="$$.Execution.Name", result_path="$.correlationId")
+        self._make(name.next(one), functions=[function], timeout=cdk.Duration.hours(24))
         self.rule = self._start("Schedule", schedule, event) if schedule else None
 
     def _start(self, id: str, schedule: events.Schedule, event: Mapping[str, Any]) -> events.Rule:

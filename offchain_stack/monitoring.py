@@ -87,24 +87,25 @@ class MonitoredRecords(Protocol):
 class AlarmThresholds:
     """When alarms go off. A count goes off when it is exceeded, within five minutes unless it says otherwise.
 
-    * `outcome_unknown`: creates that ended without a verdict; 0.
-    * `ledger_unavailable`: refusals because no peer, orderer or identity could be reached; 5.
-    * `endorsement_failed`: refusals because the peers denied or disagreed; 0.
-    * `transaction_invalid`: transactions that the ledger marked invalid; 5.
-    * `storage_unavailable`: refusals because S3 did not answer; 5.
-    * `internal_errors`: failures that have no name of their own; 0.
-    * `functions_died`: invocations that timed out or whose process ended; 0.
-    * `workflows_timed_out`: executions of the create and read flows that were stopped after 28 seconds; 0.
-    * `throttled`: invocations and state transitions that AWS refused; 0.
-    * `slow_seconds`: what one of 100 executions may exceed, in three of three periods; 20. The API gives up after 29.
-    * `objects_tampered`, `objects_missing`: objects that are not what the ledger proves, or not there; 0.
-    * `sweep_overdue_hours`: within which a sweep must have succeeded, longer than its schedule's interval, 1 to 24; 3.
-      Also the period of the next two.
-    * `sweep_open`: versions that sweeps could not settle, in two of two periods; 0.
-    * `sweep_dead`: versions that sweeps deleted because the ledger will never refer to them; 10.
-    * `certificate_days_left`: days before a Fabric user's certificate expires; 30.
-    * `api_throttled`: requests that the API answered with 429; 10.
-    * `api_failed`: requests that the API answered with 500; 0.
+    * `outcome_unknown`: creates that ended without a verdict; by default 0.
+    * `ledger_unavailable`: refusals because no peer, orderer or identity could be reached; by default 5.
+    * `endorsement_failed`: refusals because the peers denied or disagreed; by default 0.
+    * `transaction_invalid`: transactions that the ledger marked invalid; by default 5.
+    * `storage_unavailable`: refusals because S3 did not answer; by default 5.
+    * `internal_errors`: failures that have no name of their own; by default 0.
+    * `functions_died`: invocations that timed out or whose process ended; by default 0.
+    * `workflows_timed_out`: executions of the create and read flows that were stopped after 28 seconds; by default 0.
+    * `throttled`: invocations and state transitions that AWS refused; by default 0.
+    * `slow_seconds`: what one of 100 executions may exceed, in three of three periods; by default 20. The API gives up
+      after 29.
+    * `objects_tampered`, `objects_missing`: objects that are not what the ledger proves, or not there; by default 0.
+    * `sweep_overdue_hours`: within which a sweep must have succeeded, longer than its schedule's interval, 1 to 24; by
+      default 3. Also the period of the next two.
+    * `sweep_open`: versions that sweeps could not settle, in two of two periods; by default 0.
+    * `sweep_dead`: versions that sweeps deleted because the ledger will never refer to them; by default 10.
+    * `certificate_days_left`: days before a Fabric user's certificate expires; by default 30.
+    * `api_throttled`: requests that the API answered with 429; by default 10.
+    * `api_failed`: requests that the API answered with 500; by default 0.
 
     Raises ValueError that names the threshold which is out of range.
     """

@@ -51,10 +51,13 @@ def _number(value: Any) -> int:
     return value
 
 
-def _minutes_of_an_hour(value: Any) -> int:
-    if _number(value) > 60:
-        raise ValueError
-    return int(value)
+def _at_most(most: int) -> Callable[[Any], int]:
+    def parse(value: Any) -> int:
+        if _number(value) > most:
+            raise ValueError
+        return _number(value)
+
+    return parse
 
 
 def _endpoints(value: Any) -> tuple[Endpoint, ...]:
@@ -363,9 +366,20 @@ class Settings:
         default="create",
     )
     noncurrent_days: int = _setting(_number, 30, "Days until an old object version is deleted", default=30)
-    sweep_interval_minutes: int = _setting(_number, 60, "Minutes between two sweeps of the bucket", default=60)
+    sweep_interval_minutes: int = _setting(
+        _at_most(720), 60, "Minutes, at most 720, between two sweeps of the last day's objects", default=60
+    )
     url_expires_minutes: int = _setting(
-        _minutes_of_an_hour, 5, "Minutes, at most 60, that a URL to a verified picture is good for", default=5
+        _at_most(60), 5, "Minutes, at most 60, that a URL to a verified picture is good for", default=5
+    )
+    monitoring: str = _setting(
+        _text("create|none"), "create", "Dashboard and alarms: create them, or have none", default="create"
+    )
+    alarm_topic_arn: str | None = _setting(
+        _text(r"arn:[^:]+:sns:[^:]+:\d{12}:[A-Za-z0-9_-]{1,256}"),
+        "arn:aws:sns:us-east-1:111122223333:on-call",
+        "SNS topic that alarms are sent to; nowhere by default",
+        default=None,
     )
     verify_all_interval_hours: int | None = _setting(
         _number, 168, "Hours between two verifications of all pictures; none by default", default=None

@@ -1,5 +1,6 @@
 """OffChainStack: the constructs, wired from settings."""
 
+import math
 from typing import Any
 
 import aws_cdk as cdk
@@ -10,10 +11,12 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from .access import Access
 from .fabric import FabricNetwork
+from .monitoring import AlarmThresholds, OffChainMonitoring
 from .record_type import DONOR, RecordType
 from .records import OffChainRecords
 from .rest_api import OffChainApi
@@ -28,9 +31,9 @@ class OffChainStack(cdk.Stack):
     * `settings`: what is particular to the deployment.
     * `env`: account and region; by default those of the settings, or none.
 
-    Exposes `vpc`, `store`, `network`, `api` and `records` (each type's `OffChainRecords` by its path). Outputs:
-    `ApiUrl`, `BucketName`, and of each record type `StateMachineArn`, `SweepFunctionName` and
-    `VerifyAllStateMachineArn`, with the type's name in front unless it is the donor.
+    Exposes `vpc`, `store`, `network`, `api`, `records` (each type's `OffChainRecords` by its path) and `monitoring`
+    (None where the settings want none). Outputs: `ApiUrl`, `BucketName`, and of each record type `StateMachineArn`,
+    `SweepFunctionName` and `VerifyAllStateMachineArn`, with the type's name in front unless it is the donor.
     """
 
     def __init__(self, scope: Construct, id: str, *, settings: Settings, env: cdk.Environment | None = None) -> None:
@@ -52,6 +55,7 @@ class OffChainStack(cdk.Stack):
         self.network = self._network(settings)
         self.api = self._api(settings)
         self.records = {each.path: self._records(each) for each in settings.record_types}
+        self.monitoring = self._monitoring(settings) if settings.monitoring == "create" else None
         cdk.CfnOutput(self, "ApiUrl", value=self.api.rest_api.url)
         cdk.CfnOutput(self, "BucketName", value=self.store.bucket.bucket_name)
 
@@ -82,6 +86,20 @@ class OffChainStack(cdk.Stack):
         for name, value in outputs.items():
             cdk.CfnOutput(self, f"{prefix}{name}", value=value)
         return records
+
+    def _monitoring(self, settings: Settings) -> OffChainMonitoring:
+        topic = settings.alarm_topic_arn
+        # Two runs may fail or be late before it is said that none succeeds; CloudWatch looks back a day at most.
+        overdue = min(24, max(3, math.ceil(3 * settings.sweep_interval_minutes / 60)))
+        return OffChainMonitoring(
+            self,
+            "Monitoring",
+            records=list(self.records.values()),
+            rest_api=self.api.rest_api,
+            access_log_group=self.api.access_log_group,
+            alarm_topic=sns.Topic.from_topic_arn(self, "AlarmTopic", topic) if topic else None,
+            thresholds=AlarmThresholds(sweep_overdue_hours=overdue),
+        )
 
     def _api(self, settings: Settings) -> OffChainApi:
         plan = settings.usage_plan

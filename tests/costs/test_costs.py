@@ -170,8 +170,8 @@ def test_what_a_template_states(deployments: dict[str, Deployment]) -> None:
     assert (default.secrets, default.customer_keys, default.kms_requests_per_object) == (2, 0, 0)
     # Start and end; a choice, two tasks and a pass state; three choices, three tasks and a pass state.
     assert default.log_events == {"create": 2 + 2 + 2 * 5 + 2, "read": 2 + 3 * 2 + 3 * 5 + 2}
-    # Five each of POST and three GET.
-    assert default.request_metrics == 20
+    # Five each of POST and three GET, and the metric filters.
+    assert default.request_metrics == 20 + 9
     assert default.traced
     (weekly,) = (each.runs for name, each in deployments.items() if "verifyAll" in name)
     assert weekly["verify_all"] == pytest.approx(730 / 168)
@@ -221,6 +221,7 @@ class TestOptions:
                     "Sweep, lists the bucket",
                 },
             ),
+            ("monitoring", {"CloudWatch alarms", "CloudWatch dashboards"}),
             ("verifyAllIntervalHours", {"Verifying everything"}),
         ],
     )

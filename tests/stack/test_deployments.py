@@ -70,8 +70,8 @@ def test_two_deployments_in_one_account_and_region_share_no_name(values: dict[st
             for key, value in resource.get("Properties", {}).items()
             if key
             in {"Name", "BucketName", "FunctionName", "RoleName", "LogGroupName", "StateMachineName", "PolicyName"}
-            # A policy's name is its role's own.
-            and not (resource["Type"] == "AWS::IAM::Policy" or resource["Type"] == "AWS::ApiGateway::Model")
+            # A policy's name is its role's own, and a metric filter names the log group that it reads.
+            and resource["Type"] not in ("AWS::IAM::Policy", "AWS::ApiGateway::Model", "AWS::Logs::MetricFilter")
         }
 
     assert len(of_type(one, "AWS::ApiGateway::RestApi")) == 1
