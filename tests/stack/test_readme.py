@@ -1,4 +1,4 @@
-"""The README's tables say what the code says."""
+"""The tables of README and docs say what the code says."""
 
 import dataclasses
 import json
@@ -9,11 +9,11 @@ from offchain_stack.answers import create_answers, read_answers
 from offchain_stack.record_type import DONOR
 from offchain_stack.settings import Settings
 
-README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+ROOT = Path(__file__).parents[2]
 
 
-def rows(heading: str) -> list[list[str]]:
-    section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+def rows(page: str, heading: str) -> list[list[str]]:
+    section = (ROOT / page).read_text("utf-8").split(f"# {heading}\n")[1].split("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("| ")]
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[1:]]
 
@@ -27,11 +27,11 @@ def test_settings() -> None:
         named = {dataclasses.MISSING: "required", None: "none", (DONOR,): '`["donors"]`'}
         default = named.get(field.default, f"`{field.default}`")
         expected.append([f"`{name}`", default, f"{setting.doc}, such as `{json.dumps(setting.example)}`"])
-    assert rows("Settings") == expected
+    assert rows("docs/settings.md", "Settings") == expected
 
 
 def test_errors() -> None:
-    documented = {(int(status), error) for status, error, *_ in rows("The API") if re.fullmatch(r"\d+", status)}
+    documented = {(int(status), error) for status, error, *_ in rows("README.md", "The API") if re.fullmatch(r"\d+", status)}
     answers = (*create_answers(DONOR).values(), *read_answers(DONOR).values())
     known = {(answer.status, answer.error) for answer in answers}
     assert documented == known | {(500, "InternalError")}
