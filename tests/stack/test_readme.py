@@ -31,7 +31,8 @@ def test_settings() -> None:
 
 
 def test_errors() -> None:
-    documented = {(int(status), error) for status, error, *_ in rows("README.md", "The API") if re.fullmatch(r"\d+", status)}
+    table = rows("README.md", "The API")
+    documented = {(int(status), error) for status, error, *_ in table if re.fullmatch(r"\d+", status)}
     answers = (*create_answers(DONOR).values(), *read_answers(DONOR).values())
     known = {(answer.status, answer.error) for answer in answers}
     assert documented == known | {(500, "InternalError")}
