@@ -1,5 +1,6 @@
 """Process-wide settings that must stand before anything imports protobuf, jsii or boto3."""
 
+import gc
 import os
 
 pytest_plugins = ["tests.distribution"]
@@ -12,3 +13,12 @@ os.environ["JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION"] = "20"
 os.environ.update(AWS_ACCESS_KEY_ID="testing", AWS_SECRET_ACCESS_KEY="testing", AWS_DEFAULT_REGION="us-east-1")
 for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
     os.environ.pop(name, None)
+
+# What collection makes, millions of objects, lives to the end: to look through them again and again for garbage took
+# more than half of its time.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()

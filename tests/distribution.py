@@ -14,7 +14,14 @@ UNITS = (
     ("tests/sandbox/test_cli.py",),
     ("tests/stack/test_packaging.py",),
     # These share a synthesized template, and a Node process that has loaded CDK.
-    ("tests/stack/*",),
+    ("tests/stack/*", "tests/costs/*"),
+    # These run stacks of several settings, made by one Node process.
+    (
+        "tests/sandbox/test_bound_callers.py",
+        "tests/sandbox/test_examples_in_the_sandbox.py",
+        "tests/sandbox/test_record_types.py",
+        "tests/sandbox/test_third_record_type.py",
+    ),
     # These share a sandbox.
     (
         "tests/sandbox/test_check_in_the_sandbox.py",

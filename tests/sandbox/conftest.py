@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import aws_cdk as cdk
 import pytest
 import raw_fabric  # first: it chooses the protobuf implementation
 import yaml
 from fault_injection import Deployments
 
+from offchain_stack import OffChainStack, Settings
 from sandbox.assembly import Assembly, load, synthesize
 from sandbox.fabric import FabricEmulation, Identity
 from sandbox.fabric.msp import CertificateAuthority
 from sandbox.runtime import Sandbox
 
 Issue = Callable[..., Identity]
+AssemblyOf = Callable[[Path], Path]
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +70,20 @@ def issue(network: raw_fabric.Network) -> Issue:
 def assembly() -> Assembly:
     """This repository's own stack, synthesized."""
     return load(synthesize())
+
+
+@pytest.fixture(scope="session")
+def assembly_of(tmp_path_factory: pytest.TempPathFactory) -> AssemblyOf:
+    """The assembly of a settings file, made in this process: CDK is loaded once, and not by a process for each one."""
+
+    @functools.cache
+    def assembly_of(settings: Path) -> Path:
+        read = Settings.from_file(settings)
+        app = cdk.App(context={"aws:cdk:bundling-stacks": []}, outdir=str(tmp_path_factory.mktemp("assembly")))
+        OffChainStack(app, read.stack_name, settings=read)
+        return Path(app.synth().directory)
+
+    return assembly_of
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
 """Callers bound to Fabric users, over HTTP: each acts as its own, and as no other whatever its request says."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,19 +42,19 @@ class Bound(World):
         return (self.versions(), self.record()) == ([], None)
 
 
-def running(settings: str) -> Iterator[Sandbox]:
-    with Sandbox(settings=ROOT / "examples" / "settings" / settings) as sandbox:
+SETTINGS = ROOT / "examples" / "settings"
+
+
+@pytest.fixture(scope="module")
+def pool(assembly_of: Callable[[Path], Path]) -> Iterator[Sandbox]:
+    with Sandbox(assembly=assembly_of(SETTINGS / "user-pool.yaml")) as sandbox:
         yield sandbox
 
 
 @pytest.fixture(scope="module")
-def pool() -> Iterator[Sandbox]:
-    yield from running("user-pool.yaml")
-
-
-@pytest.fixture(scope="module")
-def private() -> Iterator[Sandbox]:
-    yield from running("private-api.yaml")
+def private(assembly_of: Callable[[Path], Path]) -> Iterator[Sandbox]:
+    with Sandbox(assembly=assembly_of(SETTINGS / "private-api.yaml")) as sandbox:
+        yield sandbox
 
 
 @pytest.fixture

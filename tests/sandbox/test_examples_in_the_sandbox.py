@@ -1,7 +1,8 @@
 """The stacks of examples run in the sandbox as they are: a donor is created and read back with proof."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from world import World
@@ -13,8 +14,9 @@ EXAMPLES = ("explicit-endpoints", "connection-profile")
 
 
 @pytest.fixture(params=EXAMPLES)
-def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    with Sandbox(settings=ROOT / "examples" / "settings" / f"{request.param}.yaml") as sandbox:
+def world(request: pytest.FixtureRequest, assembly_of: Callable[[Path], Path]) -> Iterator[World]:
+    settings = ROOT / "examples" / "settings" / f"{request.param}.yaml"
+    with Sandbox(assembly=assembly_of(settings)) as sandbox:
         yield World(sandbox)
 
 

@@ -6,7 +6,7 @@ import http.client
 import json
 import os
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -74,8 +74,8 @@ def unhurried(assembly: Assembly) -> Assembly:
 
 
 @pytest.fixture(scope="module")
-def both() -> Iterator[Sandbox]:
-    with Sandbox(settings=SETTINGS, adapt=unhurried) as running:
+def both(assembly_of: Callable[[Path], Path]) -> Iterator[Sandbox]:
+    with Sandbox(assembly=assembly_of(SETTINGS), adapt=unhurried) as running:
         yield running
 
 

@@ -1,6 +1,7 @@
 """A third record type, beside donors and invoices, is configuration alone."""
 
 import base64
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -21,11 +22,13 @@ ORGANISATION = """
 """
 
 
-def test_a_third_type_on_the_workshops_own_functions_is_created_and_read_back(tmp_path: Path) -> None:
+def test_a_third_type_on_the_workshops_own_functions_is_created_and_read_back(
+    tmp_path: Path, assembly_of: Callable[[Path], Path]
+) -> None:
     settings = yaml.safe_load(SETTINGS.read_text("utf-8"))
     settings["recordTypes"].append(yaml.safe_load(ORGANISATION))
     (tmp_path / "three.yaml").write_text(yaml.safe_dump(settings))
-    with Sandbox(settings=tmp_path / "three.yaml") as sandbox:
+    with Sandbox(assembly=assembly_of(tmp_path / "three.yaml")) as sandbox:
         ngos, statutes = World(sandbox), pdf()
         ngos.records, ngos.name = "ngos", "DE 4711"
         document = base64.b64encode(statutes).decode()
