@@ -3,7 +3,7 @@
 import gc
 import os
 
-pytest_plugins = ["tests.distribution"]
+pytest_plugins = ["tests.distribution", "tests.log_check"]
 
 # hfc's messages are of the old generated form, which only the Python implementation of protobuf reads.
 os.environ["PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"] = "python"

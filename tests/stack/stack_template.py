@@ -2,9 +2,22 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 Template = dict[str, Any]
+
+
+def reviewed() -> dict[str, Template]:
+    """The snapshots: the default stack's template, and each example's; a settings file's is what it makes different."""
+    found = {}
+    for path in sorted((Path(__file__).parent / "__snapshots__").glob("*/*.json")):
+        content = json.loads(path.read_text("utf-8"))
+        resources = content.get("Resources", content)
+        named = re.search(r"\[(.+)\]$", path.stem)
+        there = {name: each for name, each in resources.items() if each is not None}
+        found[named[1] if named else "default"] = {"Resources": there}
+    return found
 
 
 def of_type(template: Template, kind: str) -> dict[str, Any]:

@@ -7,14 +7,12 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
-from stack_template import Template, aslist, flat
+from stack_template import Template, aslist, flat, reviewed
 from test_examples import BUILDS
 
-SNAPSHOTS = Path(__file__).parent / "__snapshots__"
 NETWORK_INTERFACES = (
     "ec2:AssignPrivateIpAddresses",
     "ec2:CreateNetworkInterface",
@@ -214,20 +212,7 @@ TABLE = [
 ]
 
 
-def templates() -> dict[str, Template]:
-    """The default stack's template, and each example's; a settings file's is what it makes different."""
-    found = {}
-    for path in sorted(SNAPSHOTS.glob("*/*.json")):
-        content = json.loads(path.read_text("utf-8"))
-        resources = content.get("Resources", content)
-        named = re.search(r"\[(.+)\]$", path.stem)
-        found[named[1] if named else "default"] = {
-            "Resources": {name: each for name, each in resources.items() if each}
-        }
-    return found
-
-
-TEMPLATES = templates()
+TEMPLATES = reviewed()
 
 
 def documents(value: Any) -> Iterator[dict[str, Any]]:
