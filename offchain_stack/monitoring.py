@@ -193,7 +193,6 @@ class OffChainMonitoring(Construct):
         self._thresholds = thresholds or AlarmThresholds()
         self._runbook = runbook
         self._name = cdk.Names.unique_resource_name(self, max_length=100, separator="-")
-        self.alarms: dict[str, cloudwatch.AlarmBase] = {}
         dashboards = monitoring.DefaultDashboardFactory(
             self, "Dashboards", dashboard_name_prefix=self._name, detail_dashboard_range=cdk.Duration.days(1)
         )
@@ -216,6 +215,13 @@ class OffChainMonitoring(Construct):
         if rest_api:
             self._facade.monitor_api_gateway(api=rest_api)
         self.dashboard = cast("cloudwatch.Dashboard", dashboards.dashboard)
+        prefix = f"{self._name}-"
+        # What created_alarms() returns is asked of CDK value by value, which takes as long as all else of a stack.
+        self.alarms = {
+            each.node.id.removeprefix(prefix): each
+            for each in self._facade.node.find_all()
+            if isinstance(each, cloudwatch.Alarm)
+        }
 
     def _watch(self, watched: "_Watched") -> None:
         limits = self._thresholds
@@ -429,9 +435,6 @@ class OffChainMonitoring(Construct):
                 for title, metrics in widgets.items()
             ],
         )
-        prefix = f"{self._name}-"
-        for each in self._facade.created_alarms():
-            self.alarms[each.alarm_name.removeprefix(prefix)] = each.alarm
 
     def _with_alarm(
         self, section: str, alarm: _Alarm | _Metric | None
