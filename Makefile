@@ -4,32 +4,35 @@ BIN := .venv/bin
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-faults test-api test-wheel examples test-many bench costs lint synth docs release-baseline lock clean
+.PHONY: demo test test-long test-faults test-api test-wheel examples test-many bench costs lint synth docs release-baseline lock clean
 
 demo: .venv/installed ## run the whole flow on this machine and show it
 	$(BIN)/python -m sandbox demo
 
-test: .venv/installed ## run all tests
+test: .venv/installed ## run the tests, in less than two minutes
 	$(BIN)/pytest
+
+test-long: .venv/installed ## run those that take seconds each: the command line, costs, packages, generated requests
+	$(BIN)/pytest -m long
 
 test-faults: .venv/installed ## the whole fault table, 500 random schedules, 200 requests sent twice: about 20 minutes
 	OFFCHAIN_WHOLE_FAULT_TABLE=1 OFFCHAIN_SEED=$${OFFCHAIN_SEED:-$$(date +%s)} \
-		OFFCHAIN_SCHEDULES=500 OFFCHAIN_PAIRS=200 OFFCHAIN_DEPLOYMENTS=4 $(BIN)/pytest -n 0 \
+		OFFCHAIN_SCHEDULES=500 OFFCHAIN_PAIRS=200 OFFCHAIN_DEPLOYMENTS=4 $(BIN)/pytest -n 0 -m "" \
 		tests/sandbox/test_fault_table.py tests/sandbox/test_concurrency.py tests/sandbox/test_schedules.py \
 		tests/sandbox/test_read_flow.py tests/unit/test_adopt_method.py
 
 test-api: .venv/installed ## OFFCHAIN_API_CASES requests a method, 300 by default, made from the API's description
 	OFFCHAIN_API_CASES=$${OFFCHAIN_API_CASES:-300} OFFCHAIN_SEED=$${OFFCHAIN_SEED:-$$(date +%s)} \
-		$(BIN)/pytest -n 0 tests/sandbox/test_openapi.py
+		$(BIN)/pytest -n 0 -m "" tests/sandbox/test_openapi.py
 
 test-many: .venv/installed ## verify-all over OFFCHAIN_DONORS donors, 2,000 by default, with its times and its memory
 	OFFCHAIN_DONORS=$${OFFCHAIN_DONORS:-2000} $(BIN)/pytest -n 0 tests/sandbox/test_verify_all_command.py -k many
 
 test-wheel: .venv/installed ## install the wheel into an empty environment, bundle a foreign app there and run its functions: minutes
-	OFFCHAIN_WHEEL=1 $(BIN)/pytest -n 0 tests/stack/test_wheel.py
+	OFFCHAIN_WHEEL=1 $(BIN)/pytest -n 0 -m "" tests/stack/test_wheel.py
 
 examples: .venv/installed ## every example as it was reviewed, and without a finding of cdk-nag or cfn-lint
-	OFFCHAIN_ALL_EXAMPLES=1 $(BIN)/pytest -n 0 tests/stack/test_examples.py
+	OFFCHAIN_ALL_EXAMPLES=1 $(BIN)/pytest -n 0 -m "" tests/stack/test_examples.py
 
 bench: .venv/installed ## measure the ledger client on the Fabric network that OFFCHAIN_FABRIC_PROFILE and _MSP name; ARGS=--help
 	$(BIN)/python -m bench $(ARGS)

@@ -161,6 +161,7 @@ def bills(deployments: dict[str, Deployment]) -> dict[str, bill.Bill]:
     return {name: bill.bill(each, measured) for name, each in deployments.items()}
 
 
+@pytest.mark.long
 def test_what_a_template_states(deployments: dict[str, Deployment]) -> None:
     default = deployments[""]
     assert default.runs == {"sweep": pytest.approx(730 + 730 / 24)}
@@ -199,6 +200,7 @@ def test_alarms_count_by_the_metrics_that_they_read(tmp_path: Path) -> None:
     assert found.dashboards == without.dashboards + 1
 
 
+@pytest.mark.long
 class TestOptions:
     """Each changes its own lines and nothing else."""
 
@@ -252,11 +254,13 @@ def test_every_price_says_where_and_when_it_was_seen() -> None:
         assert price.looked_up
 
 
+@pytest.mark.long
 def test_the_readme_says_what_is_computed() -> None:
     readme = __main__.README.read_text("utf-8")
     assert report.put_into(readme, report.document()) == readme, "run: make costs"
 
 
+@pytest.mark.long
 def test_measures_on_the_emulation(tmp_path: Path) -> None:
     file = tmp_path / "measured.json"
     command = [sys.executable, "-m", "costs.measure", "short", "--emulation", "--output", str(file)]

@@ -93,6 +93,7 @@ def create(api: str, name: str) -> tuple[int, dict[str, str]]:
     return response.status, answer
 
 
+@pytest.mark.long
 def test_up_says_in_one_line_what_it_serves_and_sigterm_leaves_nothing(tmp_path: Path) -> None:
     file = tmp_path / "up.json"
     named = ["--caller-arn", "arn:aws:iam::111122223333:user/ada", "--claim", "sub=ada", "--claim", "x=y=z"]
@@ -150,6 +151,7 @@ def test_up_says_in_one_line_what_it_serves_and_sigterm_leaves_nothing(tmp_path:
         assert gone(processes)
 
 
+@pytest.mark.long
 def test_a_killed_sandbox_leaves_nothing_and_a_real_networks_place_is_taken_by_a_profile(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -193,6 +195,7 @@ def test_up_and_verify_all_meet_at_one_file_by_default(
         assert f"(default: {ROOT / '.sandbox' / 'up.json'})" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_the_demo_holds_and_names_its_transaction(capsys: pytest.CaptureFixture[str]) -> None:
     # Not in a process of its own, which would load all that is loaded here; `make demo` runs it so.
     code = main(["demo"])

@@ -21,6 +21,7 @@ def deployment() -> Iterator[Deployment]:
         yield started
 
 
+@pytest.mark.long
 def test_of_many_creates_of_one_donor_exactly_one_succeeds(deployment: Deployment) -> None:
     wanted = [Submission(name="wanted") for _ in range(CREATES)]
     answers = deployment.at_once(deployment.send, wanted)

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 import pytest
-from fault_injection import NODES, Deployment, Deployments, Fault, Sent, Submission, check_answers, check_promise
+from fault_injection import Deployment, Deployments, Fault, Sent, Submission, check_answers, check_promise
 
 LEFT = 0
 OPEN = (500, 504, LEFT)
@@ -261,11 +261,10 @@ TABLE: list[tuple[Walk, Row]] = [
         (in_the_sweep, SWEEP_ROWS),
     )
     for row in rows
-    # By default the walks with every step of the promise in them and faults that are met at once, and a sweep that dies
-    # at each step; the others wait for time-outs, or meet the same faults for longer.
+    # By default faults that are met at once, and a sweep that dies at each step; the others wait for time-outs, or meet
+    # the same faults for longer.
     if WHOLE
     or (walk is once and row.fault.what not in ("freeze", "hang"))
-    or (walk is lasting and row.fault.where in NODES)
     or (walk is in_the_sweep and row.fault.what == "kill")
 ]
 

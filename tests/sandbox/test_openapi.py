@@ -90,6 +90,7 @@ def donors(sandbox: Sandbox) -> list[str]:
     return [*names, without_hash.name, without_picture.name, World(sandbox).name]
 
 
+@pytest.mark.long
 def test_no_answer_is_outside_the_description(sandbox: Sandbox, donors: list[str], tmp_path: Path) -> None:
     document = openapi(Template.load(synthesize()))
     for operations in document["paths"].values():

@@ -4,6 +4,7 @@ import base64
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import yaml
 from test_record_types import SETTINGS, fetch, pdf
 from world import World, refused
@@ -22,6 +23,7 @@ ORGANISATION = """
 """
 
 
+@pytest.mark.long
 def test_a_third_type_on_the_workshops_own_functions_is_created_and_read_back(
     tmp_path: Path, assembly_of: Callable[[Path], Path]
 ) -> None:

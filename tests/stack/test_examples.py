@@ -111,6 +111,7 @@ CHECKED = ["managed-blockchain", "existing-resources", "user-pool", "private-api
 """By default those with resources that the default stack, which test_stack.py checks, has not. `make examples`: all."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", BUILDS if os.environ.get("OFFCHAIN_ALL_EXAMPLES") else CHECKED)
 def test_no_finding_of_cdk_nag_or_cfn_lint_is_unacknowledged(name: str) -> None:
     made = synthesized(name, nag=True)

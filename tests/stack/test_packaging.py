@@ -33,6 +33,7 @@ def bundle(function: str, output: Path, *, exclude: tuple[str, ...] = ()) -> Non
         raise
 
 
+@pytest.mark.long
 class TestBundle:
     def test_upload_function(self, tmp_path: Path) -> None:
         bundle("upload_object", tmp_path, exclude=("shared/ledger",))

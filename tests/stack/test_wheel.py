@@ -114,6 +114,7 @@ def test_is_made_from_the_sdist_just_the_same(wheel: Path, tmp_path: Path) -> No
     assert content(build(unpacked, "wheel", tmp_path / "again")) == content(wheel)
 
 
+@pytest.mark.long
 def test_a_foreign_app_synthesizes_with_nothing_but_what_the_wheel_declares(
     wheel: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:

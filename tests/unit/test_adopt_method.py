@@ -556,6 +556,7 @@ class TestMissing:
         assert len(str(raised.value)) < 2_000
 
 
+@pytest.mark.long
 class TestFailure:
     """A fault at each call, one after the other."""
 
