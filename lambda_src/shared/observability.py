@@ -103,9 +103,8 @@ _CALLERS_OWN = (errors.InvalidRequest, errors.InvalidData, errors.DataTooLarge, 
 def observed(ended_as: Callable[[Any, Any], Metric] | None = None) -> Callable[[_Handler], _Handler]:
     """Observe a Lambda handler, which then gets its event without `correlationId`.
 
-    Counts how each invocation ended: with the metric that `ended_as` makes of event and answer (nothing without
-    it),
-    or with the class of the error. Logs the error, too, except what it says of a request: that text may quote the
+    Counts how each invocation ended: with the metric that `ended_as` makes of event and answer (nothing without it), or
+    with the class of the error. Logs the error, too, except what it says of a request: that text may quote the
     request, and its caller reads it. A function without `RECORD_TYPE` has no metrics.
     """
 

@@ -26,8 +26,8 @@ class Verdict(enum.Enum):
 class StoredSubmission:
     """What an object's key and metadata tell of its submission.
 
-    `identifier` is the record's. `transaction_ids` are all under which it may have been
-    ordered. `nonces` are those of its own, in the order in which they may be used.
+    `identifier` is the record's. `transaction_ids` are all under which it may have been ordered. `nonces` are those of
+    its own, in the order in which they may be used.
     """
 
     key: str
