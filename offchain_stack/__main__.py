@@ -22,7 +22,6 @@ from .endpoint import Endpoint
 from .fabric import FabricNetwork
 from .managed_blockchain import managed_blockchain_tls_roots
 from .packaging import SOURCES
-from .record_type import DONOR
 from .settings import Settings
 
 _LOOKED_UP = Endpoint(address="looked-up.invalid:443")
@@ -163,13 +162,14 @@ def _document(context: Mapping[str, Any], *, connect: bool) -> dict[str, Any]:
             raise ValueError(
                 f"offchain.{'connectionProfile: ' if settings.connection_profile else ''}{error}"
             ) from error
-        environment = network.network_environment | network.identities_environment | DONOR.to_environment()
+        environment = network.network_environment | network.identities_environment
         region = stack.region
     keys = {"offchain.kmsKeyArn": settings.kms_key_arn, "offchain.secretsKeyArn": settings.secrets_key_arn}
     member = settings.managed_blockchain
     return {
         # Only the credentials know the region where no setting tells it.
         "environment": {name: value.replace(region, "${AWS::Region}") for name, value in environment.items()},
+        "recordTypes": [each.to_environment()["RECORD_TYPE"] for each in settings.record_types],
         "settings": _origins(settings),
         "lookUp": member
         and {"NetworkId": member.network_id, "MemberId": member.member_id, "NodeIds": list(member.node_ids)},

@@ -5,7 +5,7 @@ import socket
 import ssl
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from shared.identity import Identity
 from shared.ledger import messages
@@ -34,19 +34,20 @@ _REACHED = "is reached, and its certificate is of the TLS roots"
 
 
 def check_peer(
-    node: Node, network: Network, identities: Mapping[str, Identity], record_type: RecordType
+    node: Node, network: Network, identities: Mapping[str, Identity], record_types: Sequence[RecordType]
 ) -> Iterator[Finding]:
-    """Reach a peer, and ask it in the name of each user: qscc for the channel's height, the chaincode for a record that
-    does not exist."""
-    call = read_call(record_type, f"check-{uuid.uuid4()}")
+    """Reach a peer, and ask it in the name of each user: qscc for the channel's height, the chaincode for a record of
+    each type that does not exist."""
+    calls = [read_call(each, f"check-{uuid.uuid4()}") for each in record_types]
     try:
         peer = _Peer(node, network)
         yield ok(node.subject, _REACHED)
         for user, identity in identities.items():
             try:
                 yield peer.check_membership(user, identity)
-                if not peer.silent:
-                    yield peer.check_chaincode(user, identity, call)
+                for call in calls:
+                    if not peer.silent:
+                        yield peer.check_chaincode(user, identity, call)
             except _Refused as refusal:
                 yield refusal.finding
     except Mistake as mistake:

@@ -26,7 +26,7 @@ class Deployment:
     network: dict[str, Any]
     msp_id: str
     users: Mapping[str, Mapping[str, str]]
-    record_type: RecordType
+    record_types: tuple[RecordType, ...]
     settings: Mapping[str, str]
     look_up: Mapping[str, Any] | None = None
     account: str | None = None
@@ -37,8 +37,8 @@ class Deployment:
 
     @classmethod
     def from_json(cls, text: str) -> "Deployment":
-        """Read the document that `offchain_stack` writes: `{"environment": {"FABRIC_NETWORK", "FABRIC_IDENTITIES",
-        "RECORD_TYPE"}, "settings", "lookUp", "account", "region", "bucket", "keys", "connect"}`, the environment as the
+        """Read the document that `offchain_stack` writes: `{"environment": {"FABRIC_NETWORK", "FABRIC_IDENTITIES"},
+        "recordTypes", "settings", "lookUp", "account", "region", "bucket", "keys", "connect"}`, the environment as the
         functions would have it. Raises KeyError or ValueError where it is none."""
         document: dict[str, Any] = json.loads(text)
         environment = document["environment"]
@@ -47,7 +47,7 @@ class Deployment:
             network=json.loads(environment["FABRIC_NETWORK"]),
             msp_id=identities["mspId"],
             users=identities["users"],
-            record_type=RecordType.from_json(environment["RECORD_TYPE"]),
+            record_types=tuple(map(RecordType.from_json, document["recordTypes"])),
             settings=document["settings"],
             look_up=document["lookUp"],
             account=document["account"],

@@ -102,7 +102,7 @@ def _connections(
     if not identities:
         yield skipped("offchain.users", "no user's certificate and key can be shown to peers and orderers")
     by_node = [
-        check_peer(node, network, identities, deployment.record_type) for node in peers(network, deployment.settings)
+        check_peer(node, network, identities, deployment.record_types) for node in peers(network, deployment.settings)
     ]
     by_node += [check_orderer(node, network, identities) for node in orderers(network, deployment.settings)]
     with ThreadPoolExecutor() as pool:

@@ -79,6 +79,7 @@ def test_a_network_that_is_looked_up(values: dict[str, Any]) -> None:
     assert json.loads(document["environment"]["FABRIC_IDENTITIES"])["mspId"] == "m-M"
     network = json.loads(document["environment"]["FABRIC_NETWORK"])
     assert network["tlsRoots"] == "s3://${AWS::Region}.managedblockchain/etc/managedblockchain-tls-chain.pem"
+    assert [json.loads(each)["name"] for each in document["recordTypes"]] == ["Donor"]
     assert set(document["settings"].values()) == {"offchain.managedBlockchain"}
     assert document["connect"]
 

@@ -39,7 +39,14 @@ NOW = datetime.datetime.now(datetime.UTC)
 def deployment(fabric: Fabric, aws_emulation: None) -> Deployment:
     """A deployment with nothing to be found fault with."""
     store_identity(fabric.identity)
-    document = {"environment": ledger_environment(fabric), "settings": ORIGINS, "keys": {}, "connect": False}
+    environment = ledger_environment(fabric)
+    document = {
+        "environment": environment,
+        "recordTypes": [environment["RECORD_TYPE"]],
+        "settings": ORIGINS,
+        "keys": {},
+        "connect": False,
+    }
     return Deployment.from_json(json.dumps(document | dict.fromkeys(("lookUp", "account", "region", "bucket"))))
 
 
@@ -402,6 +409,16 @@ def test_everything_is_reached(fabric: Fabric, deployment: Deployment) -> None:
 
 def by_level(found: list[str], level: str) -> list[str]:
     return [line.removeprefix(f"{level:<7}  ") for line in found if line.startswith(level)]
+
+
+def test_each_record_types_read_function_is_asked(deployment: Deployment) -> None:
+    (donor,) = deployment.record_types
+    ngo = replace(donor, read_function="queryNGO")
+    found = [
+        line for line in lines(deployment, record_types=(donor, ngo), connect=True) if "offchain.chaincode" in line
+    ]
+    for function in ("queryDonor", "queryNGO"):
+        assert len([line for line in found if f"where {function} for" in line]) == len(found) / 2 > 0
 
 
 def test_a_channel_that_is_not_there(deployment: Deployment) -> None:
