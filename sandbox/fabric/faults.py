@@ -28,7 +28,8 @@ _NAMED = ("refuse", "reset", "hang")
 
 @dataclass(eq=False)
 class Fault:
-    """A placed fault. `reached` is set as soon as a call meets it; `met` counts the calls."""
+    """A placed fault. `reached` is set as soon as a call meets it, `abandoned` when a client has left a call that hangs
+    in it; `met` counts the calls."""
 
     step: str
     action: Action
@@ -38,6 +39,7 @@ class Fault:
     left: int | None
     met: int = 0
     reached: threading.Event = field(default_factory=threading.Event)
+    abandoned: threading.Event = field(default_factory=threading.Event)
     _released: threading.Event = field(default_factory=threading.Event)
 
     def release(self) -> None:
@@ -48,12 +50,16 @@ class Fault:
         """Returns when released: by `release`, by the event given as `hold`, or after that many seconds."""
         loop = asyncio.get_running_loop()
         end = loop.time() + self.hold if isinstance(self.hold, (int, float)) else None
-        while not self._released.is_set():
-            if isinstance(self.hold, threading.Event) and self.hold.is_set():
-                return
-            if end is not None and loop.time() >= end:
-                return
-            await asyncio.sleep(0.005)
+        try:
+            while not self._released.is_set():
+                if isinstance(self.hold, threading.Event) and self.hold.is_set():
+                    return
+                if end is not None and loop.time() >= end:
+                    return
+                await asyncio.sleep(0.005)
+        except asyncio.CancelledError:
+            self.abandoned.set()
+            raise
 
 
 class Faults:
