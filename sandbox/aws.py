@@ -19,7 +19,7 @@ from .faults import Faults
 from .lambda_runner import Answer, ServiceError
 from .server import HOST, Request, Response, Server
 
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "sandbox", "AWS_SECRET_ACCESS_KEY": "sandbox"}
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "sandbox", "AWS_SECRET_ACCESS_KEY": "secret-of-the-sandbox"}
 """moto checks no signature: any credentials do. These say what they are."""
 
 _HOP_BY_HOP = ("connection", "keep-alive", "transfer-encoding", "expect", "content-length")

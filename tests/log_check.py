@@ -6,6 +6,7 @@ place and without the text, which is masked in what pytest shows, too.
 """
 
 import functools
+import os
 import re
 import sys
 from collections.abc import Callable, Generator
@@ -41,6 +42,8 @@ EXCEPTIONS = {
 }
 """Test (a pattern of its id) and rule, and why it may show that."""
 
+_MOTOS = "FOOBARSECRET"
+"""The secret access key that moto puts into the environment."""
 _MASK = "[masked: no log may hold this]"
 
 
@@ -48,7 +51,7 @@ class LogCheck:
     """Sees what one test process shows and logs."""
 
     def __init__(self) -> None:
-        self._key_lines: set[str] = set()
+        self._secrets = {"a private key": set[str](), "a credential": {os.environ["AWS_SECRET_ACCESS_KEY"], _MOTOS}}
         self._taken: list[str] = []
         self._folders: list[Path] = []
         self._read: dict[Path, tuple[int, int]] = {}
@@ -62,6 +65,7 @@ class LogCheck:
         if runtime := sys.modules.get("sandbox.runtime"):
             _follow(runtime.Sandbox, "__enter__", after=lambda sandbox, _: self._folders.append(sandbox.logs))
             _follow(runtime.Sandbox, "close", before=lambda _: self._read_logs())
+            self._secrets["a credential"].add(runtime.CREDENTIALS["AWS_SECRET_ACCESS_KEY"])
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
@@ -88,12 +92,13 @@ class LogCheck:
         return report
 
     def _know_key(self, pem: str) -> None:
-        self._key_lines.update(pem.splitlines()[1:-1])
+        self._secrets["a private key"].update(pem.splitlines()[1:-1])
 
     def _broken(self, line: str) -> str | None:
-        if any(part in line for part in self._key_lines):
-            return "a private key"
-        return next((rule for rule, pattern in RULES.items() if pattern.search(line)), None)
+        for rule, pattern in RULES.items():
+            if pattern.search(line) or any(secret in line for secret in self._secrets.get(rule, ())):
+                return rule
+        return None
 
     def _masked(self, text: str) -> str:
         return "\n".join(_MASK if self._broken(line) else line for line in text.splitlines())
