@@ -25,6 +25,7 @@ UNITS = (
     # These share a sandbox.
     (
         "tests/sandbox/test_check_in_the_sandbox.py",
+        "tests/sandbox/test_correlation.py",
         "tests/sandbox/test_create_flow.py",
         "tests/sandbox/test_openapi.py",
         "tests/sandbox/test_read_flow.py",

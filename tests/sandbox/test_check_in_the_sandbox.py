@@ -1,9 +1,6 @@
 """`python -m offchain_stack check` with a sandbox in place of AWS and of the network."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -37,23 +34,17 @@ def folder(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return tmp_path
 
 
-def test_what_is_right_is_said_and_no_key(sandbox: Sandbox, folder: Path) -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", "offchain_stack", "check", "--settings", "settings.json", "--connect"],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (result.returncode, result.stderr) == (0, "")
-    assert {line.split()[0] for line in result.stdout.splitlines()} == {"ok"}
-    assert f"{KEY}: holds the private key of the certificate" in result.stdout
-    assert f"offchain.bucketName {sandbox.bucket}: exists and keeps versions" in result.stdout
-    assert "knows lambdaUser of m-ABCDEFGHIJKLMNOPQRSTUVWXYZ on channel mychannel" in result.stdout
-    assert "gives lambdaUser the newest block of channel mychannel" in result.stdout
+def test_what_is_right_is_said_and_no_key(sandbox: Sandbox, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    code = main(["check", "--settings", "settings.json", "--connect"])
+    output, errors = capfd.readouterr()
+    assert (code, errors) == (0, "")
+    assert {line.split()[0] for line in output.splitlines()} == {"ok"}
+    assert f"{KEY}: holds the private key of the certificate" in output
+    assert f"offchain.bucketName {sandbox.bucket}: exists and keeps versions" in output
+    assert "knows lambdaUser of m-ABCDEFGHIJKLMNOPQRSTUVWXYZ on channel mychannel" in output
+    assert "gives lambdaUser the newest block of channel mychannel" in output
     key = sandbox.client("secretsmanager").get_secret_value(SecretId=KEY)["SecretString"]
-    assert not any(line in result.stdout for line in key.splitlines())
+    assert not any(line in output for line in key.splitlines())
 
 
 def test_what_is_wrong_is_said_and_no_secret(

@@ -214,8 +214,13 @@ def test_the_demo_holds_and_names_its_transaction(capsys: pytest.CaptureFixture[
         (["--assembly", "tests"], "tests is no cloud assembly"),
         (["--claim", "sub"], "--claim sub: write it as NAME=VALUE"),
         (["--caller-arn", "ada"], "--caller-arn ada: give an ARN"),
-        (["--settings", "none.yaml"], f"offchainSettings: {ROOT / 'none.yaml'}: No such file"),
-        (["--settings", "cdk.json"], "offchain.app: there is no such setting"),
+        # These run app.py.
+        pytest.param(
+            ["--settings", "none.yaml"],
+            f"offchainSettings: {ROOT / 'none.yaml'}: No such file",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(["--settings", "cdk.json"], "offchain.app: there is no such setting", marks=pytest.mark.long),
     ],
 )
 def test_what_is_wrong_with_the_arguments_is_one_clear_line(

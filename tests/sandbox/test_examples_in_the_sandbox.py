@@ -20,6 +20,7 @@ def world(request: pytest.FixtureRequest, assembly_of: Callable[[Path], Path]) -
         yield World(sandbox)
 
 
+@pytest.mark.long
 def test_a_donor_is_created_and_read_back(world: World) -> None:
     status, created = world.create()
     assert status == 200, created
