@@ -12,7 +12,7 @@ demo: .venv/installed ## run the whole flow on this machine and show it
 test: .venv/installed ## run the tests, in less than two minutes
 	$(BIN)/pytest
 
-test-long: .venv/installed ## run those that take seconds each: the command line, costs, packages, generated requests
+test-long: .venv/installed ## run those that take seconds each: faults, two at once, the command line, costs, packages
 	$(BIN)/pytest -m long --ignore tests/stack/test_examples.py --ignore tests/stack/test_wheel.py
 
 test-faults: .venv/installed ## the whole fault table, 500 random schedules, 200 requests sent twice: about 20 minutes

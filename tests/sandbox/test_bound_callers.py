@@ -12,6 +12,8 @@ from sandbox.assembly import ROOT
 from sandbox.caller import Caller
 from sandbox.runtime import Sandbox
 
+pytestmark = pytest.mark.long
+
 ACCOUNT = "111122223333"
 ADA = f"arn:aws:iam::{ACCOUNT}:user/staff/ada"
 CLAIM = "custom:fabricUsername"

@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from fault_injection import Deployment, Submission, check_answers, check_promise
 
+pytestmark = pytest.mark.long
+
 CREATES = 64
 PAIRS = int(os.environ.get("OFFCHAIN_PAIRS", "8"))
 PAIRS_AT_A_TIME = 8
@@ -21,7 +23,6 @@ def deployment() -> Iterator[Deployment]:
         yield started
 
 
-@pytest.mark.long
 def test_of_many_creates_of_one_donor_exactly_one_succeeds(deployment: Deployment) -> None:
     wanted = [Submission(name="wanted") for _ in range(CREATES)]
     answers = deployment.at_once(deployment.send, wanted)

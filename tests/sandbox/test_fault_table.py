@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import pytest
 from fault_injection import Deployment, Deployments, Fault, Sent, Submission, check_answers, check_promise
 
+pytestmark = pytest.mark.long
+
 LEFT = 0
 OPEN = (500, 504, LEFT)
 """Answers after which an object may be left to the sweep."""

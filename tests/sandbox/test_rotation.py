@@ -13,6 +13,8 @@ from sandbox.assembly import Assembly
 from sandbox.fabric import Identity
 from sandbox.runtime import Sandbox
 
+pytestmark = pytest.mark.long
+
 REFRESH = {"upload_object.handler.handler": 0.9, "invoke_chaincode.handler.handler": 0.3}
 """Seconds. The function that signs turns to a new certificate long before the one that plans transactions."""
 

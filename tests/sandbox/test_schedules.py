@@ -9,8 +9,11 @@ import random
 import time
 from dataclasses import dataclass
 
+import pytest
 from fault_injection import Deployment, Deployments, Fault, Sent, Submission, check_answers, check_promise
 from test_fault_table import ROWS, SWEEP_ROWS
+
+pytestmark = pytest.mark.long
 
 SCHEDULES = int(os.environ.get("OFFCHAIN_SCHEDULES", "2"))
 SEED = int(os.environ.get("OFFCHAIN_SEED", "20000"))

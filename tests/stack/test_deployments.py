@@ -11,6 +11,8 @@ from stack_template import Template, flat, of_type
 
 from offchain_stack import OffChainStack, Settings
 
+pytestmark = pytest.mark.long
+
 MEMBER = {"networkId": "n-ABC", "memberId": "m-ABC", "nodeIds": ["nd-ABC"]}
 EXPLICIT = ("mspId", "peers", "orderers", "tlsRoots")
 KEPT = ("AWS::S3::Bucket", "AWS::ApiGateway::RestApi", "AWS::ApiGateway::Stage", "AWS::StepFunctions::StateMachine")
