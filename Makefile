@@ -13,7 +13,7 @@ test: .venv/installed ## run the tests, in less than two minutes
 	$(BIN)/pytest
 
 test-long: .venv/installed ## run those that take seconds each: faults, two at once, the command line, costs, packages
-	$(BIN)/pytest -m long --ignore tests/stack/test_examples.py --ignore tests/stack/test_wheel.py
+	$(BIN)/pytest -m long --ignore tests/stack/test_examples.py
 
 test-faults: .venv/installed ## the whole fault table, 500 random schedules, 200 requests sent twice: about 20 minutes
 	OFFCHAIN_WHOLE_FAULT_TABLE=1 OFFCHAIN_SEED=$${OFFCHAIN_SEED:-$$(date +%s)} \
