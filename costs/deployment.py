@@ -11,9 +11,11 @@ from typing import Any
 import aws_cdk as cdk
 
 from offchain_stack import OffChainStack, Settings
+from offchain_stack.description import Template
+from offchain_stack.description.functions import FUNCTION, function_name, variables
+from offchain_stack.description.starts import MACHINE
+from offchain_stack.description.template import text
 from sandbox.assembly import ROOT
-
-Template = Mapping[str, Any]
 
 HOURS = 730
 """Of a month, as AWS counts it."""
@@ -72,20 +74,21 @@ class Deployment:
 
 def read(template: Template) -> Deployment:
     """Raises ValueError for a stack of several record types, whose functions it cannot tell apart."""
-    all_functions = _of_type(template, "AWS::Lambda::Function")
-    ours = {name: each for name, each in all_functions.items() if "RECORD_TYPE" in _environment(each)}
-    folders = {name: str(each["Handler"]).partition(".")[0] for name, each in ours.items()}
+    all_functions = template.of_type(FUNCTION)
+    ours = {name: each for name, each in all_functions.items() if "RECORD_TYPE" in variables(template, name)}
+    folders = {name: function_name(template, name) for name in ours}
     if len(set(folders.values())) != len(folders):
         raise ValueError("the stack has several record types: read one that has one")
-    (sweep,) = (each for name, each in ours.items() if folders[name] == "sweep")
+    (sweep,) = (name for name in ours if folders[name] == "sweep")
     runs: dict[str, float] = {}
     looks = 0.0
     for folder, number, event in _schedules(template, folders):
         runs[folder] = runs.get(folder, 0) + number
         if folder == "sweep":
-            days = float(event.get("lookBackDays", _environment(sweep)["LOOK_BACK_DAYS"]))
+            days = float(event.get("lookBackDays", variables(template, sweep)["LOOK_BACK_DAYS"]))
             looks += number * days * 24 / HOURS
-    identities = next(_environment(each)["FABRIC_IDENTITIES"] for each in ours.values() if _knows_users(each))
+    identities = next(found for each in ours if (found := variables(template, each).get("FABRIC_IDENTITIES")))
+    resources = json.dumps(template.resources)
     return Deployment(
         functions={
             folders[name]: Function(memory=each["MemorySize"], architecture=each["Architectures"][0])
@@ -95,14 +98,14 @@ def read(template: Template) -> Deployment:
         runs=runs,
         looks_at_a_version=looks,
         log_events={operation: _log_events(template, states) for operation, states in _SUCCESS.items()},
-        secrets=2 * len(json.loads(_text(identities))["users"]),
-        customer_keys=len(set(re.findall(r":kms:[^:\"]*:[^:\"]*:key/[\w-]+", json.dumps(template)))),
-        kms_requests_per_object=_kms_requests(json.dumps(template)),
-        alarm_metrics=sum(map(_metrics_of_alarm, _of_type(template, "AWS::CloudWatch::Alarm").values())),
-        composite_alarms=len(_of_type(template, "AWS::CloudWatch::CompositeAlarm")),
-        dashboards=len(_of_type(template, "AWS::CloudWatch::Dashboard")),
-        request_metrics=_method_metrics(template) + len(_of_type(template, "AWS::Logs::MetricFilter")),
-        traced=any(each.get("TracingEnabled") for each in _of_type(template, "AWS::ApiGateway::Stage").values()),
+        secrets=2 * len(json.loads(text(identities))["users"]),
+        customer_keys=len(set(re.findall(r":kms:[^:\"]*:[^:\"]*:key/[\w-]+", resources))),
+        kms_requests_per_object=_kms_requests(resources),
+        alarm_metrics=sum(map(_metrics_of_alarm, template.of_type("AWS::CloudWatch::Alarm").values())),
+        composite_alarms=len(template.of_type("AWS::CloudWatch::CompositeAlarm")),
+        dashboards=len(template.of_type("AWS::CloudWatch::Dashboard")),
+        request_metrics=_method_metrics(template) + len(template.of_type("AWS::Logs::MetricFilter")),
+        traced=any(each.get("TracingEnabled") for each in template.of_type("AWS::ApiGateway::Stage").values()),
     )
 
 
@@ -116,73 +119,47 @@ def synthesize(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Deploymen
             values = {name: value for name, value in (context["offchain"] | changes).items() if value is not None}
             OffChainStack(app, f"Costs{number}", settings=Settings.from_values(values))
         app.synth()
-        templates = [
-            json.loads((Path(folder) / f"Costs{number}.template.json").read_text("utf-8"))
-            for number in range(len(settings))
-        ]
+        templates = [Template.load(Path(folder) / f"Costs{number}.template.json") for number in range(len(settings))]
     return {name: read(template) for name, template in zip(settings, templates, strict=True)}
-
-
-def _of_type(template: Template, kind: str) -> dict[str, Any]:
-    return {name: each.get("Properties", {}) for name, each in template["Resources"].items() if each["Type"] == kind}
-
-
-def _environment(function: Mapping[str, Any]) -> Mapping[str, Any]:
-    variables: Mapping[str, Any] = function.get("Environment", {}).get("Variables", {})
-    return variables
-
-
-def _knows_users(function: Mapping[str, Any]) -> bool:
-    return "FABRIC_IDENTITIES" in _environment(function)
-
-
-def _text(value: Any) -> str:
-    """A value as text, with each reference in it as `<name>`."""
-    match value:
-        case {"Fn::Join": [separator, parts]}:
-            return str(separator).join(map(_text, parts))
-        case {"Fn::GetAtt": [name, _]} | {"Ref": name}:
-            return f"<{name}>"
-        case _:
-            return str(value)
 
 
 def _endpoint_zones(template: Template) -> dict[str, int]:
     """One subnet of each zone is named, as AWS demands."""
     zones: dict[str, int] = {}
-    for each in _of_type(template, "AWS::EC2::VPCEndpoint").values():
+    for each in template.of_type("AWS::EC2::VPCEndpoint").values():
         if each["VpcEndpointType"] == "Interface":
-            service = _text(each["ServiceName"])
+            service = text(each["ServiceName"])
             leads_to = "Secrets Manager" if service.endswith(".secretsmanager") else "Managed Blockchain"
             zones[leads_to] = zones.get(leads_to, 0) + len(each["SubnetIds"])
     return zones
 
 
-def _kms_requests(text: str) -> float:
+def _kms_requests(resources: str) -> float:
     """With a bucket key S3 asks KMS for one in a hundred at most (S3's guide, "Reducing the cost of SSE-KMS")."""
-    if "kms:GenerateDataKey" not in text:
+    if "kms:GenerateDataKey" not in resources:
         return 0
-    return 0.01 if '"BucketKeyEnabled": true' in text else 1
+    return 0.01 if '"BucketKeyEnabled": true' in resources else 1
 
 
 def _schedules(template: Template, folders: Mapping[str, str]) -> Iterator[tuple[str, float, Mapping[str, Any]]]:
     """The function that a rule starts by its state machine, how often a month, and with which event."""
-    machines = _of_type(template, "AWS::StepFunctions::StateMachine")
-    for rule in _of_type(template, "AWS::Events::Rule").values():
+    machines = template.of_type(MACHINE)
+    for rule in template.of_type("AWS::Events::Rule").values():
         matched = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", rule["ScheduleExpression"])
         if matched is None:
             raise ValueError(f"a schedule of another kind: {rule['ScheduleExpression']}")
         hours = int(matched[1]) * {"minute": 1 / 60, "hour": 1, "day": 24}[matched[2]]
         (target,) = rule["Targets"]
-        definition = _text(machines[_text(target["Arn"]).strip("<>")]["DefinitionString"])
-        (folder,) = {folder for name, folder in folders.items() if f"<{name}>" in definition}
+        (machine,) = template.references(target["Arn"], MACHINE)
+        (function,) = template.references(machines[machine]["DefinitionString"], FUNCTION)
+        folder = folders[function]
         yield folder, HOURS / hours, json.loads(target.get("Input", "{}"))
 
 
 def _log_events(template: Template, states: tuple[str, ...]) -> int:
     """Of the execution that passes through `states`, with those of its start and end."""
-    for machine in _of_type(template, "AWS::StepFunctions::StateMachine").values():
-        defined = json.loads(_text(machine["DefinitionString"]))["States"]
+    for machine in template.of_type(MACHINE).values():
+        defined = json.loads(text(machine["DefinitionString"]))["States"]
         if set(states) <= set(defined):
             return 2 + sum(_LOG_EVENTS[defined[state]["Type"]] for state in states)
     raise ValueError(f"no state machine has the states {', '.join(states)}")
@@ -194,7 +171,7 @@ def _metrics_of_alarm(alarm: Mapping[str, Any]) -> int:
 
 
 def _method_metrics(template: Template) -> int:
-    stages = _of_type(template, "AWS::ApiGateway::Stage").values()
+    stages = template.of_type("AWS::ApiGateway::Stage").values()
     detailed = any(each.get("MetricsEnabled") for stage in stages for each in stage.get("MethodSettings", []))
-    methods = _of_type(template, "AWS::ApiGateway::Method").values()
+    methods = template.of_type("AWS::ApiGateway::Method").values()
     return _METHOD_METRICS * sum(each["HttpMethod"] != "OPTIONS" for each in methods) if detailed else 0

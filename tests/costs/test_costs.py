@@ -14,6 +14,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from costs import __main__, bill, report
 from costs.deployment import Deployment, Function, read, synthesize
 from offchain_stack import OffChainStack, Settings
+from offchain_stack.description import Template
 from sandbox.assembly import ROOT
 
 
@@ -192,9 +193,7 @@ def test_alarms_count_by_the_metrics_that_they_read(tmp_path: Path) -> None:
     cloudwatch.CompositeAlarm(stack, "Both", alarm_rule=cloudwatch.AlarmRule.all_of(simple, of_two))
     cloudwatch.Dashboard(stack, "Dashboard")
     app.synth()
-    without, found = (
-        read(json.loads((tmp_path / f"{each.artifact_id}.template.json").read_text("utf-8"))) for each in (plain, stack)
-    )
+    without, found = (read(Template.load(tmp_path / f"{each.artifact_id}.template.json")) for each in (plain, stack))
     assert found.alarm_metrics == without.alarm_metrics + 3
     assert found.composite_alarms == without.composite_alarms + 1
     assert found.dashboards == without.dashboards + 1
