@@ -1,6 +1,6 @@
 """OffChainMonitoring: a dashboard, and an alarm for each thing that somebody has to act on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -486,7 +486,7 @@ class _Watched:
         self, services: Sequence[str], name: str, period: cdk.Duration = _MINUTES_5
     ) -> cloudwatch.MathExpression | None:
         """How often these functions counted `name`; None where there is none of them."""
-        metrics = {f"{each} {name}": self._own(each, name) for each in services if each in self.functions}
+        metrics = self._counts(services, name)
         return _sum(name, metrics, period) if metrics else None
 
     def unknown_outcomes(self) -> cloudwatch.MathExpression:
@@ -499,19 +499,12 @@ class _Watched:
                 logs.FilterPattern.string_value("$.details.name", "=", "OutcomeUnknown"),
             ),
         )
-        told = {
-            f"{each} OutcomeUnknown": self._own(each, "OutcomeUnknown")
-            for each in ("upload", "chaincode")
-            if each in self.functions
-        }
+        told = self._counts(("upload", "chaincode"), "OutcomeUnknown")
         return _sum("OutcomeUnknown", {**told, "workflow OutcomeUnknown": entered})
 
     def internal_errors(self) -> cloudwatch.MathExpression:
-        metrics = {f"{each} InternalError": self._own(each, "InternalError") for each in self.functions}
-        unreadable = {
-            f"{each} RecordUnreadable": self._own(each, "RecordUnreadable") for each in ("query", "verify-all")
-        }
-        return _sum("InternalError", metrics | unreadable)
+        unnamed = self._counts(self.functions, "InternalError")
+        return _sum("InternalError", unnamed | self._counts(("query", "verify-all"), "RecordUnreadable"))
 
     def died(self) -> cloudwatch.MathExpression:
         metrics = {
@@ -539,13 +532,7 @@ class _Watched:
         return self._own("chaincode", "LedgerLatency", statistic=statistic, label=f"ledger {statistic}")
 
     def found(self, by_read: str, by_verify_all: str) -> cloudwatch.MathExpression:
-        return _sum(
-            by_read,
-            {
-                f"verify {by_read}": self._own("verify", by_read),
-                f"verify-all {by_verify_all}": self._own("verify-all", by_verify_all),
-            },
-        )
+        return _sum(by_read, self._counts(("verify",), by_read) | self._counts(("verify-all",), by_verify_all))
 
     def verify_all_failures(self) -> cloudwatch.MathExpression:
         machine = self._records.verify_all.state_machine
@@ -578,6 +565,10 @@ class _Watched:
             )
             for flow, each in flows.items()
         }
+
+    def _counts(self, services: Iterable[str], name: str) -> dict[str, cloudwatch.IMetric]:
+        """What those of these functions that there are count as `name`, by label."""
+        return {f"{each} {name}": self._own(each, name) for each in services if each in self.functions}
 
     def _own(
         self,
