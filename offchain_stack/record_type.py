@@ -22,8 +22,7 @@ CONTENT_TYPES = (
 
 _SUBMISSION_RESERVE = 5_632
 """Bytes of that input kept for all but the arguments: an `Idempotency-Key` of 256 characters and a correlation id of
-128 (6 bytes each as JSON), three names and a caller of 64 characters (12 bytes each), the request id and the fields'
-names."""
+128 (6 bytes each as JSON), three names and a caller of 64 characters (12 bytes each), and the fields' names."""
 
 _RESERVED_FIELDS = frozenset(
     {

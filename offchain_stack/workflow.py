@@ -27,8 +27,8 @@ _NOT_GUARANTEED = (
 class CreateWorkflow(Workflow):
     """The EXPRESS state machine that creates a record: both, object and ledger record, or neither.
 
-    Input: `{"submission": {"correlationId", "requestId", "idempotencyKey", "fabricUsername", "functionType",
-    "chaincodeFunction", "caller"}, "chaincodeFunctionArgs": {...}}` (an empty string stands for "not given"), or
+    Input: `{"submission": {"correlationId", "idempotencyKey", "fabricUsername", "functionType", "chaincodeFunction",
+    "caller"}, "chaincodeFunctionArgs": {...}}` (an empty string stands for "not given"), or
     `"dataTooLarge": true` in the place of the arguments. Output: `{"transactionId", "imageKey", "imageHash",
     "imageSha256"}` (the last three named by the record type's data field). A failure's `error` is one of the functions'
     error names, and its `cause` a JSON object with `message` and perhaps `transactionId`, or with such an object as
@@ -110,7 +110,14 @@ class CreateWorkflow(Workflow):
             "S3Upload",
             state_name="S3Upload",
             lambda_function=self._upload_function,
-            payload=sfn.TaskInput.from_json_path_at("States.JsonMerge($.chaincodeFunctionArgs, $.submission, false)"),
+            payload=sfn.TaskInput.from_object(
+                {
+                    "correlationId": sfn.JsonPath.string_at("$.submission.correlationId"),
+                    "executionId": sfn.JsonPath.string_at("$$.Execution.Id"),
+                    "submission": sfn.JsonPath.object_at("$.submission"),
+                    "chaincodeFunctionArgs": sfn.JsonPath.object_at("$.chaincodeFunctionArgs"),
+                }
+            ),
             # The result takes the state's place: the data is not carried along.
             result_selector={
                 "record.$": "$.Payload.record",

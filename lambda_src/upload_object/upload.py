@@ -31,9 +31,10 @@ class Uploader:
     def upload(self, event: object, *, invocation_id: str) -> dict[str, Any]:
         """Check everything, then store the data as an object version that belongs to this execution alone.
 
-        `event` is a flat object: the record's fields and its data as the caller sent them, and `requestId`,
-        `idempotencyKey`, `fabricUsername`, `functionType`, `chaincodeFunction`, `caller`; an absent or empty one of
-        these six is not given. `invocation_id` is Lambda's request id: it names an execution that has no `requestId`.
+        `event` has `chaincodeFunctionArgs` (what the caller sent, of any shape), `submission` (`idempotencyKey`,
+        `fabricUsername`, `functionType`, `chaincodeFunction`, `caller`; an absent or empty one is not given) and
+        `executionId` (Step Functions' own; absent or empty in a direct call). `invocation_id` is Lambda's request id:
+        it names an execution that has no `executionId`.
 
         Returns, for a donor: `imageKey`, `imageHash` (hex MD5), `imageSha256` (hex), `versionId`, `contentType`, `size`
         (bytes), `created` (False where another execution of this submission was there before), `callerNamed` (by an
@@ -51,16 +52,17 @@ class Uploader:
         data, declared_type = encoded_data.decode(asked.data, self.record_type)
         media_type = content_type.determine(data, declared_type, self.record_type)
         content = Content(data=data, content_type=media_type.name)
+        execution_id = asked.execution_id or invocation_id
         submission = Submission.of(
             record_type=self.record_type.name,
-            request_id=asked.request_id or invocation_id,
+            request_id=execution_id,
             idempotency_key=asked.idempotency_key,
             fabric_username=username,
             chaincode_function=asked.chaincode_function,
             fields=asked.record,
             data_sha256=content.sha256,
         )
-        identify(submissionId=submission.submission_id, extendedRequestId=asked.request_id)
+        identify(submissionId=submission.submission_id, executionId=asked.execution_id)
         identifier = asked.record[self.record_type.identifying_field]
         key = f"{self.record_type.key_prefix}{identifier}/{submission.submission_id}.{media_type.extension}"
         nonces, transaction_ids = self._plan(submission, username, key)
@@ -70,8 +72,7 @@ class Uploader:
             key=key,
             content=content,
             execution=Execution(
-                # A direct call that brings a key but no request id is one execution however often it is repeated.
-                request_id=asked.request_id or ("direct" if asked.idempotency_key else invocation_id),
+                request_id=execution_id,
                 submission_id=submission.submission_id,
                 nonces=nonces,
                 transaction_ids=transaction_ids,

@@ -292,7 +292,11 @@ class Deployment:
 
     def upload_only(self, submission: Submission) -> dict[str, Any]:
         """Write the object as an execution does that ends right after its first state."""
-        event = submission.arguments | {"requestId": uuid4().hex, "idempotencyKey": submission.key}
+        event = {
+            "chaincodeFunctionArgs": submission.arguments,
+            "submission": {"idempotencyKey": submission.key},
+            "executionId": uuid4().hex,
+        }
         answer = self.sandbox.lambda_runner.invoke(self.functions["upload"], json.dumps(event).encode())
         assert answer.function_error is None, answer.payload
         uploaded: dict[str, Any] = json.loads(answer.payload)

@@ -117,7 +117,6 @@ def test_the_request_names_the_state_machine_and_what_is_not_given_is_empty(
     assert step_functions.input == {
         "submission": {
             "correlationId": headers["x-amzn-RequestId"],
-            "requestId": headers["x-amz-apigw-id"],
             "idempotencyKey": "",
             "fabricUsername": "",
             "functionType": "",

@@ -113,11 +113,11 @@ class TestClaim:
             for name, machine in by_claim.sandbox.assembly.state_machines.items()
             if "S3Upload" in json.dumps(machine.definition)
         ]
-        names = ("requestId", "idempotencyKey", "fabricUsername", "functionType", "chaincodeFunction", "caller")
+        names = ("correlationId", "idempotencyKey", "fabricUsername", "functionType", "chaincodeFunction", "caller")
         arguments = by_claim.arguments() | {"caller": "auditor"}
-        sent = {"submission": dict.fromkeys(names, "") | {"requestId": "r"}, "chaincodeFunctionArgs": arguments}
+        sent = {"submission": dict.fromkeys(names, ""), "chaincodeFunctionArgs": arguments}
         ended = workflow.start_sync_execution({"stateMachineArn": arn, "input": json.dumps(sent)})
-        assert (ended["status"], ended["error"]) == ("FAILED", "Forbidden")
+        assert (ended["status"], ended["error"]) == ("FAILED", "InvalidRequest")
         assert by_claim.has_nothing()
 
     def test_is_not_asked_for_to_read(self, by_claim: Bound) -> None:

@@ -129,7 +129,6 @@ class Run:
         request = {
             "submission": {
                 "correlationId": "api-1",
-                "requestId": "r-1",
                 "idempotencyKey": "",
                 "fabricUsername": "",
                 "functionType": "invoke",
@@ -193,15 +192,16 @@ def test_success_answers_the_transaction_and_the_object_and_drops_the_picture(ru
     }
     assert run.events["upload"] == [
         {
-            "donorUserName": "ada",
-            "email": "ada@example.org",
-            "image": "aGk=",
             "correlationId": "api-1",
-            "requestId": "r-1",
-            "idempotencyKey": "",
-            "fabricUsername": "",
-            "functionType": "invoke",
-            "chaincodeFunction": "",
+            "executionId": answer["executionArn"],
+            "submission": {
+                "correlationId": "api-1",
+                "idempotencyKey": "",
+                "fabricUsername": "",
+                "functionType": "invoke",
+                "chaincodeFunction": "",
+            },
+            "chaincodeFunctionArgs": {"donorUserName": "ada", "email": "ada@example.org", "image": "aGk="},
         }
     ]
     (event,) = run.events["chaincode"]
@@ -398,6 +398,17 @@ def test_an_execution_over_its_time_is_timed_out_and_deletes_nothing(
     assert slow.kept
 
 
+@pytest.mark.parametrize("sent", ["admin", ["a", {"b": 1}], 5, 2.5, True, False, None, {}, "", {"caller": "admin"}])
+def test_arguments_of_any_shape_reach_the_function_that_refuses_them(sent: Any, run: Run) -> None:
+    answer = run(
+        upload=[failed("InvalidRequest", "chaincodeFunctionArgs: must be a JSON object.")], chaincodeFunctionArgs=sent
+    )
+    assert (answer["error"], message(answer)) == ("InvalidRequest", "chaincodeFunctionArgs: must be a JSON object.")
+    (event,) = run.events["upload"]
+    assert event["chaincodeFunctionArgs"] == sent
+    assert "caller" not in event["submission"]
+
+
 def test_executions_at_once_do_not_mix(assembly: Assembly, aws: Aws, faults: Faults) -> None:
     arn, template = create_machine(assembly).arn, Run(assembly, aws, faults).upload
 
@@ -407,7 +418,7 @@ def test_executions_at_once_do_not_mix(assembly: Assembly, aws: Aws, faults: Fau
         def invoke(self, function: str, event: bytes) -> Answer:
             value = json.loads(event)
             if assembly.functions[function].handler.startswith("upload_object."):
-                value = template | {"imageKey": value["donorUserName"]}
+                value = template | {"imageKey": value["chaincodeFunctionArgs"]["donorUserName"]}
             else:
                 value = {"transactionId": value["chaincodeFunctionArgs"]["imageKey"]}
             return Answer(payload=json.dumps(value).encode())

@@ -68,7 +68,9 @@ def deployed(network: Fabric, bucket: Any, monkeypatch: pytest.MonkeyPatch) -> I
 
 
 def upload(number: str = "INV-2026-1", **changes: Any) -> dict[str, Any]:
-    event = {"invoiceNumber": number, "total": "12.50", "document": encoded(PDF), "requestId": number} | changes
+    execution_id = changes.pop("executionId", number)
+    arguments = {"invoiceNumber": number, "total": "12.50", "document": encoded(PDF)} | changes
+    event = {"chaincodeFunctionArgs": arguments, "executionId": execution_id}
     return upload_object.handler(event, Context())  # type: ignore[no-any-return]
 
 
@@ -114,7 +116,7 @@ def test_every_refusal_is_in_the_types_own_words(deployed: Any) -> None:
     refusals = {
         "InvalidDocument": lambda: upload(document=encoded(PNG)),
         "DocumentTooLarge": lambda: upload(document=encoded(PDF + b"\0" * 2_000)),
-        "InvoiceAlreadyExists": lambda: create(upload("INV-2026-3", requestId="another")),
+        "InvoiceAlreadyExists": lambda: create(upload("INV-2026-3", executionId="another")),
         "InvoiceNotFound": lambda: query("record", identifier="INV-2026-9"),
         "DocumentTampered": lambda: (
             deployed.put_object(Key=created["documentKey"], Body=PDF + b"\n"),
@@ -146,7 +148,7 @@ def test_a_field_that_may_be_left_out_matches_where_it_is_given(deployed: Any) -
     for total in ("12.5", ""):
         with pytest.raises(errors.InvalidRequest, match="total: must match the pattern"):
             upload("INV-2026-4", total=total)
-    event = {"invoiceNumber": "INV-2026-4", "document": encoded(PDF)}
+    event = {"chaincodeFunctionArgs": {"invoiceNumber": "INV-2026-4", "document": encoded(PDF)}}
     assert upload_object.handler(event, Context())["record"] == {"invoiceNumber": "INV-2026-4"}
 
 

@@ -49,7 +49,7 @@ class Deployment:
         upload_object.uploader.cache_clear()
 
     def upload(self, name: str, *, key: str = "", request: str = "one") -> dict[str, Any]:
-        changes = {"donorUserName": name, "idempotencyKey": key, "requestId": f"{name}-{request}"}
+        changes = {"donorUserName": name, "idempotencyKey": key, "executionId": f"{name}-{request}"}
         return upload_object.handler(upload_samples.event(**changes), Context())  # type: ignore[return-value]
 
     def invoke(self, uploaded: dict[str, Any], *, remaining: float = 3.0, attempt: str = "first") -> dict[str, Any]:

@@ -16,6 +16,7 @@ from upload_object import handler as entry
 from upload_samples import (
     CONTEXT,
     ENVIRONMENT,
+    EXECUTION_ID,
     IDENTITIES,
     JPEG,
     PNG,
@@ -95,7 +96,7 @@ def test_a_picture_is_stored_and_proved(
         "record": {"donorUserName": "ada", "email": "ada@example.org"},
     }
     assert found["Metadata"]["submission-id"] == answer["submissionId"]
-    assert found["Metadata"]["request-id"] == "JKJaXmPLvHcESHA="
+    assert found["Metadata"]["request-id"] == EXECUTION_ID
     assert found["Metadata"]["nonces"].split(",") == answer["nonces"]
     assert found["Metadata"]["transaction-ids"].split(",") == answer["transactionIds"]
     assert json.loads(json.dumps(answer)) == answer
@@ -108,22 +109,22 @@ def test_a_repeated_call_writes_nothing_and_answers_the_same(bucket: Any, upload
 
 
 def test_the_same_key_in_another_request_is_the_same_submission_on_its_own_version(upload: Upload) -> None:
-    first = upload(requestId="one", idempotencyKey="k")
-    second = upload(requestId="two", idempotencyKey="k")
+    first = upload(executionId="one", idempotencyKey="k")
+    second = upload(executionId="two", idempotencyKey="k")
     assert second.pop("versionId") != first.pop("versionId")
     assert (first.pop("created"), second.pop("created")) == (True, False)
     assert first == second
 
 
 def test_another_content_under_the_same_key_has_another_object_and_the_same_transactions(upload: Upload) -> None:
-    first = upload(requestId="one", idempotencyKey="k")
+    first = upload(executionId="one", idempotencyKey="k")
     for changes in (
         {"image": encoded(JPEG)},
         {"email": "other@example.org"},
         {"donorUserName": "eve"},
         {"chaincodeFunction": "importDonor"},
     ):
-        other = upload(requestId="two", idempotencyKey="k", **changes)
+        other = upload(executionId="two", idempotencyKey="k", **changes)
         assert other["imageKey"] != first["imageKey"]
         assert other["submissionId"] != first["submissionId"]
         assert (other["nonces"], other["transactionIds"]) == (first["nonces"], first["transactionIds"])
@@ -131,31 +132,34 @@ def test_another_content_under_the_same_key_has_another_object_and_the_same_tran
 
 
 def test_without_a_key_every_request_is_a_submission_of_its_own(upload: Upload) -> None:
-    first, second = upload(requestId="one"), upload(requestId="two")
+    first, second = upload(executionId="one"), upload(executionId="two")
     assert first["imageKey"] != second["imageKey"]
     assert not set(first["nonces"]) & set(second["nonces"])
     assert second["created"]
 
 
 def test_a_direct_call_is_named_by_lambdas_request_id(bucket: Any, upload: Upload) -> None:
-    first = upload(requestId=None)
-    assert upload(requestId="") == first
+    first = upload(executionId=None)
+    assert upload(executionId="") == first
     assert bucket.Object(first["imageKey"]).metadata["request-id"] == CONTEXT.aws_request_id
 
 
 def test_direct_calls_without_a_key_are_submissions_of_their_own(upload: Upload) -> None:
-    first = upload(requestId=None)
+    first = upload(executionId=None)
     with mock.patch.object(CONTEXT, "aws_request_id", "another-invocation"):
-        second = upload(requestId=None)
+        second = upload(executionId=None)
     assert first["imageKey"] != second["imageKey"]
     assert not set(first["nonces"]) & set(second["nonces"])
 
 
-def test_direct_calls_with_one_key_are_one_execution(bucket: Any, upload: Upload) -> None:
-    first = upload(requestId=None, idempotencyKey="k")
+def test_direct_calls_with_one_key_are_one_submission_on_versions_of_their_own(bucket: Any, upload: Upload) -> None:
+    first = upload(executionId=None, idempotencyKey="k")
     with mock.patch.object(CONTEXT, "aws_request_id", "another-invocation"):
-        assert upload(requestId=None, idempotencyKey="k") == first
-    assert keys(bucket) == [first["imageKey"]]
+        second = upload(executionId=None, idempotencyKey="k")
+    assert keys(bucket) == [first["imageKey"]] * 2
+    assert second.pop("versionId") != first.pop("versionId")
+    assert (first.pop("created"), second.pop("created")) == (True, False)
+    assert second == first
 
 
 def test_another_allowed_user_signs_with_its_own_certificate(upload: Upload) -> None:
@@ -285,7 +289,7 @@ def test_what_it_leaves_behind_has_ids_and_neither_picture_nor_name(upload: Uplo
     stored, refused = signals.message("Stored"), signals.message("Refused")
     ids = answer["submissionId"], answer["transactionIds"][0]
     assert (stored["submissionId"], stored["transactionId"]) == ids
-    assert (stored["versionId"], stored["extendedRequestId"]) == (answer["versionId"], "JKJaXmPLvHcESHA=")
+    assert (stored["versionId"], stored["executionId"]) == (answer["versionId"], EXECUTION_ID)
     assert refused["error"] == "InvalidImage"
     assert "submissionId" not in refused
     assert signals.metrics() == {"Stored": [1.0], "InvalidData": [1.0]}

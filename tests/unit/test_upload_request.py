@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from shared.errors import InvalidRequest
 from shared.record_type import RecordType
 from upload_object import request
-from upload_samples import RECORD_TYPE, event
+from upload_samples import EXECUTION_ID, RECORD_TYPE, event
 
 DONOR = RecordType.from_json(json.dumps(RECORD_TYPE))
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), min_size=1)
@@ -25,8 +25,8 @@ def test_an_empty_string_means_not_given() -> None:
     assert parsed.record == {"donorUserName": "ada", "email": "ada@example.org"}
     assert (parsed.idempotency_key, parsed.fabric_username) == ("", "")
     assert parsed.chaincode_function == "createDonor"
-    absent = dict.fromkeys(("requestId", "idempotencyKey", "fabricUsername", "functionType"))
-    assert parse(event(chaincodeFunction=None, **absent)).chaincode_function == "createDonor"
+    absent = dict.fromkeys(("idempotencyKey", "fabricUsername", "functionType", "executionId"))
+    assert parse(event(chaincodeFunction=None, **absent)) == parse(event(executionId="", submission=None))
 
 
 def test_what_is_given_is_taken() -> None:
@@ -35,7 +35,7 @@ def test_what_is_given_is_taken() -> None:
     )
     assert (parsed.idempotency_key, parsed.fabric_username) == ("k 1", "auditor")
     assert parsed.chaincode_function == "importDonor"
-    assert parsed.request_id == "JKJaXmPLvHcESHA="
+    assert parsed.execution_id == EXECUTION_ID
 
 
 @pytest.mark.parametrize(
@@ -63,10 +63,13 @@ def test_what_is_given_is_taken() -> None:
         ({"donorUserName": "a\uffffb"}, "donorUserName: must not contain control"),
         ({"donorUserName": "a\ud83d"}, "donorUserName: contains half of a surrogate pair"),
         ({"email": "\udc00@x"}, "email: contains half of a surrogate pair"),
-        ({"requestId": "a b"}, "requestId: "),
-        ({"requestId": "ä"}, "requestId: "),
-        ({"requestId": "x" * 129}, "requestId: "),
-        ({"requestId": 1}, "requestId: must be a text"),
+        ({"executionId": "a b"}, "executionId: "),
+        ({"executionId": "ä"}, "executionId: "),
+        ({"executionId": "x" * 513}, "executionId: "),
+        ({"executionId": 1}, "executionId: must be a text"),
+        ({"submission": "admin"}, "submission: must be a JSON object"),
+        ({"submission": {"user": "admin"}}, '"user": unknown field. Known are caller,'),
+        ({"caller": 7}, "caller: must be a text"),
         ({"idempotencyKey": "x" * 256}, "idempotencyKey "),
         ({"idempotencyKey": "a\tb"}, "idempotencyKey "),
         ({"idempotencyKey": "a\n"}, "idempotencyKey "),
@@ -88,10 +91,34 @@ def test_a_refusal_names_the_field(changes: dict[str, Any], named: str) -> None:
     assert len(refusal.value.message) < 400
 
 
-@pytest.mark.parametrize("event", [None, [], "x", 5])
-def test_an_event_that_is_no_object_is_refused(event: object) -> None:
-    with pytest.raises(InvalidRequest, match="must be a JSON object"):
-        parse(event)
+@pytest.mark.parametrize("wrong", [None, [], [{"donorUserName": "ada"}], "x", "{}", "", 5, 2.5, True, False])
+def test_arguments_that_are_no_object_are_refused_by_name(wrong: object) -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        parse({"chaincodeFunctionArgs": wrong, "submission": {}, "executionId": "e"})
+    assert refusal.value.message == "chaincodeFunctionArgs: must be a JSON object."
+    with pytest.raises(InvalidRequest, match="The request must be a JSON object"):
+        parse(wrong)
+
+
+def test_an_event_without_arguments_or_with_a_field_beside_them_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="chaincodeFunctionArgs: missing"):
+        parse(event(chaincodeFunctionArgs=None))
+    with pytest.raises(InvalidRequest) as refusal:
+        parse(event() | {"donorUserName": "eve"})
+    assert refusal.value.message.startswith('"donorUserName": unknown field.')
+
+
+@pytest.mark.parametrize("name", ["caller", "fabricUsername", "idempotencyKey", "requestId", "executionId"])
+def test_an_argument_does_not_pass_for_what_the_workflow_says(name: str) -> None:
+    sent = event()
+    sent["chaincodeFunctionArgs"][name] = "admin"
+    with pytest.raises(InvalidRequest) as refusal:
+        parse(sent)
+    assert refusal.value.message == f'"{name}": unknown field. Known are donorUserName, email, image.'
+
+
+def test_a_request_id_is_ignored() -> None:
+    assert parse(event(requestId="a b")) == parse(event())
 
 
 def test_the_identifier_is_bounded_in_bytes_too() -> None:

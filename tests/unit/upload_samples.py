@@ -113,16 +113,27 @@ def encoded(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
+EXECUTION_ID = "arn:aws:states:us-east-1:123456789012:express:Create:one:0b5e"
+_SUBMISSION = ("requestId", "idempotencyKey", "fabricUsername", "functionType", "chaincodeFunction", "caller")
+_OUTSIDE = ("executionId", "correlationId", "submission", "chaincodeFunctionArgs")
+
+
 def event(**changes: Any) -> dict[str, Any]:
-    """An event as the workflow sends it; a change to None leaves the field out."""
-    base = {
+    """An event as the workflow sends it. A change is put where its field belongs, among the arguments if it is none of
+    the workflow's own; None leaves the field out."""
+    given = {
         "donorUserName": "ada",
         "email": "ada@example.org",
         "image": encoded(PNG),
-        "requestId": "JKJaXmPLvHcESHA=",
+        "executionId": EXECUTION_ID,
         "idempotencyKey": "",
         "fabricUsername": "",
         "functionType": "",
         "chaincodeFunction": "",
-    }
-    return {name: value for name, value in (base | changes).items() if value is not None}
+    } | changes
+    outside: dict[str, Any] = {"submission": {}, "chaincodeFunctionArgs": {}}
+    for name, value in given.items():
+        if value is not None and name not in _OUTSIDE:
+            outside["submission" if name in _SUBMISSION else "chaincodeFunctionArgs"][name] = value
+    outside |= {name: value for name, value in given.items() if name in _OUTSIDE}
+    return {name: value for name, value in outside.items() if name not in changes or changes[name] is not None}
