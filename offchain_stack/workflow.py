@@ -29,7 +29,7 @@ class CreateWorkflow(Workflow):
 
     Input: `{"submission": {"correlationId", "idempotencyKey", "fabricUsername", "functionType", "chaincodeFunction",
     "caller"}, "chaincodeFunctionArgs": {...}}` (an empty string stands for "not given"), or
-    `"dataTooLarge": true` in the place of the arguments. Output: `{"transactionId", "imageKey", "imageHash",
+    `"dataTooLarge": true` in the place of the arguments. Output: `{"transactionId"?, "imageKey", "imageHash",
     "imageSha256"}` (the last three named by the record type's data field). A failure's `error` is one of the functions'
     error names, and its `cause` a JSON object with `message` and perhaps `transactionId`, or with such an object as
     text in `errorMessage`.
@@ -152,10 +152,8 @@ class CreateWorkflow(Workflow):
         succeeded = sfn.Pass(
             self,
             "Succeed",
-            parameters={
-                "transactionId.$": "$.ledger.transactionId",
-                **{f"{name}.$": f"$.object.{name}" for name in self._record_type.object_fields},
-            },
+            parameters={"answer.$": "States.JsonMerge($.ledger.answer, $.object, false)"},
+            output_path="$.answer",
         )
         unknown = self._unknown(fail)
         invoke = self._chaincode_task(self._record_type.invoke_state, attempt="first")
@@ -222,7 +220,10 @@ class CreateWorkflow(Workflow):
                 }
                 | ({} if self._existing else self._submission(attempt))
             ),
-            result_selector={"transactionId.$": "$.Payload.transactionId"},
+            # One of ours may have no transaction to name; another one may return more than a state can hold.
+            result_selector={"answer": {"transactionId.$": "$.Payload.transactionId"}}
+            if self._existing
+            else {"answer.$": "$.Payload"},
             result_path="$.ledger",
             retry_on_service_exceptions=False,
             task_timeout=sfn.Timeout.duration(cdk.Duration.seconds(19)),

@@ -33,7 +33,7 @@ def handler(event: dict[str, Any], context: Any) -> Any:
         functions=json.loads(os.environ["CHAINCODE_FUNCTIONS"]),
         deadline=time.monotonic() + context.get_remaining_time_in_millis() / 1000 - _TO_ANSWER,
     )
-    if invocation.is_submit(event) and answer["transactionId"]:
+    if invocation.is_submit(event) and "transactionId" in answer:
         identify(transactionId=answer["transactionId"])
     logger.info("Done")
     return answer

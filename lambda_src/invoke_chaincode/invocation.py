@@ -51,8 +51,10 @@ def run(
     `{"submission": {"nonces", "transactionIds", "earlierTransactionIds", "created", "callerNamed"}, "attempt": "first"
     | "settle", "executionStartTime"}`. The chaincode receives the arguments as one JSON text.
 
-    Returns `{"transactionId", "result"?}` for `invoke` once the transaction is committed as VALID; for `queryString`
+    Returns `{"transactionId"?, "result"?}` for `invoke` once the transaction is committed as VALID; for `queryString`
     the chaincode's text; for `queryObject` and `queryArray` the JSON value in it (`{}`, `[]` where it is empty).
+    `transactionId` is absent if the record is this submission's, but the ledger could not say by which transaction;
+    `result` is there if the chaincode returned something and the event has no submission.
 
     Raises InvalidRequest, Forbidden, and what `Ledger.submit` and `Ledger.evaluate` raise. Without certainty that no
     earlier attempt ordered something, a failure of any kind before the ledger was asked is OutcomeUnknown.
@@ -89,8 +91,9 @@ def run(
             deadline=deadline,
         )
     milliseconds(Metric.LEDGER_LATENCY, (time.monotonic() - began) * 1000)
-    answer = {"transactionId": committed.transaction_id}
-    if committed.result:
+    answer = {"transactionId": committed.transaction_id} if committed.transaction_id else {}
+    # The workflow does not need it, and a large one would exceed what a state may hold.
+    if committed.result and planned is None:
         answer["result"] = committed.result.decode(errors="replace")
     return answer
 

@@ -1,22 +1,25 @@
 """A submission's identity: everything that makes a repeated request the same submission, and the same transaction.
 
-The name of a submission is the caller's `Idempotency-Key` or, without one, the API's request id. The object key derives
-from name and content, so that two contents never share an object. The nonces, and with them the transaction ids, derive
-from the name alone: the ledger itself then refuses a second content under the same name as a duplicate.
+The name of a submission is the caller's `Idempotency-Key` or, without one, the id of the execution. The object key
+derives from name and content, so that two contents never share an object. The nonces, and with them the transaction
+ids, derive from the name alone: the ledger itself then refuses a second content under the same name as a duplicate.
+
+A transaction that the ledger keeps as invalid uses its id up. The submission then goes on with its next nonce. The
+series of nonces has no end, so that a key stays usable until its submission has an outcome.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 NONCE_COUNT = 3
-"""Transactions a submission may need: the first, and two more after conflicts that only a new transaction can mend."""
+"""The nonces that an object's metadata and an event carry. `series` derives all further ones from them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Submission:
-    """`submission_id`: 32 hex digits. `nonces`: 24 bytes each, in the order in which they may be used."""
+    """`submission_id`: 32 hex digits. `nonces`: the first NONCE_COUNT of the submission's `series`."""
 
     submission_id: str
     nonces: tuple[bytes, ...]
@@ -26,7 +29,7 @@ class Submission:
         cls,
         *,
         record_type: str,
-        request_id: str,
+        execution_id: str,
         idempotency_key: str | None,
         fabric_username: str,
         chaincode_function: str,
@@ -34,12 +37,22 @@ class Submission:
         data_sha256: str,
     ) -> "Submission":
         """Derive the submission of one request. `fields` are the ledger's fields without those about the object."""
-        name = ["key", idempotency_key] if idempotency_key else ["request", request_id]
+        name = ["key", idempotency_key] if idempotency_key else ["execution", execution_id]
         content = [fabric_username, chaincode_function, sorted(fields.items()), data_sha256]
         return cls(
             submission_id=_digest("submission", record_type, name, content)[:32],
             nonces=tuple(bytes.fromhex(_digest("nonce", record_type, name, n)[:48]) for n in range(NONCE_COUNT)),
         )
+
+
+def series(nonces: Sequence[bytes]) -> Iterator[bytes]:
+    """All nonces of a submission, 24 bytes each, in the order in which they may be used: `nonces`, then without end
+    each one derived from the one before it. Nothing where there are none."""
+    yield from nonces
+    nonce = nonces[-1] if nonces else b""
+    while nonce:
+        nonce = bytes.fromhex(_digest("next nonce", nonce.hex())[:48])
+        yield nonce
 
 
 def creator(msp_id: str, certificate_pem: str) -> bytes:

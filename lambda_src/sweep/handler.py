@@ -20,15 +20,17 @@ _BATCH = 1000
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Settle what is open in one batch; the first batch also looks at the Fabric users' certificates.
 
-    Event, each field optional: `{"dryRun": bool, "resumeAfter": "<key>", "lookBackDays": int | null}`. A dry run
-    changes neither bucket nor ledger and lists what a run would do; `"lookBackDays": null` looks at every version.
+    Event, each field optional: `{"dryRun": bool, "resumeAfter": "<key>?versionId=<version id>" | "<key>",
+    "lookBackDays": int | null}`. A dry run changes neither bucket nor ledger and lists what a run would do;
+    `"lookBackDays": null` looks at every version.
 
     Returns `{"examined", "committed", "dead", "open", "foreign", "objects", "resumeAfter"}`: counts, `objects` with the
-    key, version id and verdict of each version that is not on the ledger, and the key to go on after, null at the end.
+    key, version id and verdict of each version that is not on the ledger, and where to go on, null at the end.
     """
     dry_run = event.get("dryRun", False)
     look_back = event.get("lookBackDays", int(os.environ["LOOK_BACK_DAYS"]))
-    if not event.get("resumeAfter"):
+    resume_after = event.get("resumeAfter") or ""
+    if not resume_after:
         _count_certificates(context.function_name)
     sweep = Sweep(
         bucket=os.environ["S3_BUCKET"],
@@ -48,7 +50,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         dry_run=dry_run,
     )
     report = sweep.run(
-        start_after=event.get("resumeAfter"),
+        start_after=resume_after,
         limit=_BATCH,
         time_left=lambda: context.get_remaining_time_in_millis() / 1000,
     )

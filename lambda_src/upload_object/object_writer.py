@@ -46,16 +46,23 @@ class Content:
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """Who writes. `nonces` and `transaction_ids`: hex, in the order in which they may be used; empty where none is
-    planned, and the sweep then leaves the object alone."""
+    """Who writes. `execution_id` is Step Functions' own or, in a direct call, Lambda's request id: nobody can repeat
+    it. `nonces` and `transaction_ids`: hex, in the order in which they may be used; empty if none is planned, and the
+    sweep then leaves the object alone."""
 
-    request_id: str
+    execution_id: str
     submission_id: str
     nonces: tuple[str, ...]
     transaction_ids: tuple[str, ...]
     fabric_username: str
     ledger: str
     data_field: str
+
+    @functools.cached_property
+    def mark(self) -> str:
+        """What the metadata says of `execution_id`: 32 hex digits, since an id has an account's number in it and may be
+        long."""
+        return hashlib.sha256(self.execution_id.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +106,7 @@ class ObjectWriter:
             found = self._head(key)
             if found is not None:
                 met = found["Metadata"]
-                if (met.get("request-id"), met.get(_sha256_name(execution))) == (execution.request_id, content.sha256):
+                if (met.get("execution-id"), met.get(_sha256_name(execution))) == (execution.mark, content.sha256):
                     return _confirmed(found, met, content, execution)
             if not _may_pass(failure) or time.monotonic() - begun > _PATIENCE:
                 break
@@ -118,7 +125,7 @@ class ObjectWriter:
         earlier = () if met is None else _transaction_ids(met)
         metadata = {
             "submission-id": execution.submission_id,
-            "request-id": execution.request_id,
+            "execution-id": execution.mark,
             "created": "true" if met is None else "false",
             # With its nonces the sweep can use up transaction ids that must not commit any more.
             **({"nonces": ",".join(execution.nonces)} if execution.nonces else {}),

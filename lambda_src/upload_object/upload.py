@@ -55,7 +55,7 @@ class Uploader:
         execution_id = asked.execution_id or invocation_id
         submission = Submission.of(
             record_type=self.record_type.name,
-            request_id=execution_id,
+            execution_id=execution_id,
             idempotency_key=asked.idempotency_key,
             fabric_username=username,
             chaincode_function=asked.chaincode_function,
@@ -72,7 +72,7 @@ class Uploader:
             key=key,
             content=content,
             execution=Execution(
-                request_id=execution_id,
+                execution_id=execution_id,
                 submission_id=submission.submission_id,
                 nonces=nonces,
                 transaction_ids=transaction_ids,

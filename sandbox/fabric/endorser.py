@@ -87,7 +87,7 @@ class Endorser:
         except Malformed as error:
             await context.abort(grpc.StatusCode.UNKNOWN, str(error))
             raise
-        if proposal.channel not in ("", self._channel):
+        if proposal.channel and (proposal.channel != self._channel or not peer.joined):
             return _response(500, f"channel '{proposal.channel}' not found")
         refusal = self._refusal(proposal, peer)
         if refusal:
@@ -179,7 +179,8 @@ class Endorser:
     async def _simulate(self, proposal: Proposal, chaincode: Chaincode, peer: Peer) -> bytes:
         status = await self._chaincode_fault(proposal, peer)
         if status is not None:
-            return _response(status, "")
+            response = proposal_response_pb2.Response(status=status)
+            return self._answer(proposal, response, results=b"", events=b"", version=CHAINCODE_VERSION)
         stub = Stub(
             peer.ledger.state,
             namespace=proposal.chaincode,
@@ -238,7 +239,9 @@ class Endorser:
         raise _Failed(_not_sent(proposal, "timeout expired while executing transaction"))
 
     def _answer(self, proposal: Proposal, response: Any, *, results: bytes, events: bytes, version: str) -> bytes:
-        """The proposal's response, endorsed unless its status is an error."""
+        """The proposal's response, endorsed unless its status is an error; from 400 to 499 it has no payload either."""
+        if 400 <= response.status < 500:
+            return serialized(proposal_response_pb2.ProposalResponse(response=response))
         action = proposal_pb2.ChaincodeAction(
             results=results,
             events=events,

@@ -76,8 +76,9 @@ class Faults:
       before-commit-event  committed, the block not sent to this stream                             peers
       deliver              a stream of blocks is being opened                                       peers
     Actions: "refuse" (gRPC UNAVAILABLE), "reset" (the TCP connection is torn), "hang" (until released or the client
-    leaves), an int (that status as the answer: of the broadcast, of the proposal's response, of the deliver stream), or
-    a callable without arguments, run in a thread of its own; what it returns is the next action, None to go on.
+    leaves), an int (that status as the answer: of the broadcast, of the chaincode, of the deliver stream, or elsewhere
+    of a proposal as the peer's own error), or a callable without arguments, run in a thread of its own; what it returns
+    is the next action, None to go on.
     """
 
     def __init__(self) -> None:

@@ -26,7 +26,8 @@ class Peer(Node):
 
     Attributes to set at any time: `shim` selects how the refusal of a Node chaincode comes out: as an error text
     ("2.2.3"), as no answer until the execute time-out ("2.4.2"), or as status 500 without a message ("2.5.8");
-    `diverges` makes the peer's simulations differ from those of honest peers.
+    `diverges` makes the peer's simulations differ from those of honest peers; `joined` False makes it a peer that has
+    not joined the channel, as one that lost its data.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Peer(Node):
         self.endorser = endorser
         self.shim: Shim = shim
         self.diverges = False
+        self.joined = True
         self._committing: asyncio.Task[None] | None = None
         self._in_step = asyncio.Event()
         self._in_step.set()
@@ -131,7 +133,7 @@ class Peer(Node):
         try:
             await deliver(
                 context,
-                channel=self._channel,
+                channel=self._channel if self.joined else "",
                 membership=self._membership,
                 readers=self.endorser.reads,
                 chain=self.ledger,

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from shared import errors, submission
 from shared.identities import Identity
+from shared.ledger import messages
 from shared.ledger.client import FabricLedger
 from shared.ledger.interface import Call, Committed, CreatedRecord, Submit
 from shared.ledger.network import Endpoint, Network, Timing
+from shared.ledger.transport import Connection
 
 from sandbox.fabric import FabricEmulation
 
@@ -77,7 +79,7 @@ class Donor:
     def nonces(self) -> tuple[bytes, ...]:
         return submission.Submission.of(
             record_type="Donor",
-            request_id="unused",
+            execution_id="unused",
             idempotency_key=self.idempotency_key,
             fabric_username="lambdaUser",
             chaincode_function="createDonor",
@@ -140,6 +142,23 @@ class Fabric:
         assert self.codes(answer.transaction_id).count("VALID") == 1
         assert self.record(donor) == {**donor.fields, "docType": "donor"}
 
+    def order_unendorsed(self, donor: Donor, nonce: bytes) -> None:
+        """Have the transaction of `donor` under `nonce` on the ledger as ENDORSEMENT_POLICY_FAILURE, as an attempt
+        leaves it whose endorsements the channel's policy does not take."""
+        network = network_of(self.emulation)
+        call = donor.request().call
+        proposal = messages.propose(self.identity, network.channel, network.chaincode, call, nonce)
+        peer = Connection(network.peers[0], network.tls_roots, TIMING)
+        answer = messages.read_answer(peer.call(messages.PROCESS_PROPOSAL, proposal.signed, 1.0))
+        stranger = client_identity(self.emulation, "no-peer")
+        answer.endorsement.endorser = submission.creator(stranger.msp_id, stranger.certificate)
+        orderer = Connection(network.orderers[0], network.tls_roots, TIMING)
+        taken = orderer.call(messages.BROADCAST, messages.assemble(proposal, [answer]), 1.0)
+        assert messages.read_broadcast_answer(taken)[0] == "SUCCESS"
+        while not self.codes(proposal.transaction_id):
+            time.sleep(0.005)
+        assert self.codes(proposal.transaction_id) == ["ENDORSEMENT_POLICY_FAILURE"]
+
     def record(self, donor: Donor, peer: int = 0) -> dict[str, Any] | None:
         """The donor on the ledger of a peer."""
         value = self.emulation.record("ngo", f"donor{donor.name}", peer=peer)
@@ -159,6 +178,7 @@ class Fabric:
         for peer in self.emulation.peers:
             peer.resume_commits()
             peer.diverges = False
+            peer.joined = True
             peer.shim = "2.2.3"
         for made in self.ledgers:
             made.close()

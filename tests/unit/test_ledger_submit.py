@@ -1,5 +1,6 @@
 """What a submission becomes where all nodes are up: success, refusal, conflict, repetition."""
 
+import itertools
 import json
 import threading
 import time
@@ -15,7 +16,8 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
 )
-from shared import errors
+from shared import errors, submission
+from shared.ledger import messages
 from shared.ledger.client import FabricLedger
 from shared.ledger.interface import Call, Committed, Submit
 from shared.ledger.network import Timing
@@ -90,7 +92,7 @@ def test_the_same_record_under_another_transaction_is_success(fabric: Fabric) ->
     assert len([t for t in fabric.emulation.transactions() if t.tx_id in donor.ids(renewed)]) == 0
 
     forgotten = fabric.submit(ledger, donor.request(), identity=renewed)
-    assert forgotten.transaction_id == ""
+    assert forgotten.transaction_id is None
 
 
 def test_a_record_without_the_optional_hash_is_ours(fabric: Fabric) -> None:
@@ -102,7 +104,7 @@ def test_a_record_without_the_optional_hash_is_ours(fabric: Fabric) -> None:
     again = donor.request(first=False, earlier_transaction_ids=[committed.transaction_id], nonces=())
     with pytest.raises(errors.IdempotencyKeyReused):
         fabric.submit(ledger, again, identity=renewed)
-    assert fabric.submit(ledger, donor.request(), identity=renewed).transaction_id == ""
+    assert fabric.submit(ledger, donor.request(), identity=renewed).transaction_id is None
 
 
 @pytest.mark.parametrize("shim", ["2.2.3", "2.5.8"])
@@ -275,8 +277,8 @@ def test_a_retired_id_can_no_longer_commit(fabric: Fabric) -> None:
     with pytest.raises(errors.OutcomeUnknown):
         fabric.submit(ledger, donor.request(), within=0.6)
     own = donor.ids(fabric.identity)
-    retired = ledger.retire(fabric.identity, donor.nonces[0], "why", deadline=time.monotonic() + 2)
-    assert (retired.transaction_id, retired.code) == (own[0], "INVALID_CHAINCODE")
+    assert ledger.retire(fabric.identity, donor.nonces[0], "why", deadline=time.monotonic() + 2) is None
+    assert fabric.codes(own[0]) == ["INVALID_CHAINCODE"]
     held.release()
     time.sleep(0.1)
     assert "VALID" not in fabric.codes(own[0])
@@ -291,6 +293,7 @@ def test_retiring_a_committed_id_tells_so(fabric: Fabric) -> None:
     ledger, donor = fabric.warm(), Donor()
     committed = fabric.submit(ledger, donor.request())
     found = ledger.retire(fabric.identity, donor.nonces[0], "why", deadline=time.monotonic() + 2)
+    assert found is not None
     assert (found.transaction_id, found.code, found.function) == (committed.transaction_id, "VALID", "createDonor")
 
 
@@ -344,14 +347,172 @@ def test_an_earlier_identitys_transaction_counts_without_a_record(fabric: Fabric
     assert fabric.codes(donor.ids(renewed)[0]) == []
 
 
-def test_used_up_ids_are_certain_only_where_no_other_identitys_can_exist(fabric: Fabric) -> None:
+@pytest.mark.parametrize(("earlier", "error"), [([], errors.TransactionInvalid), (["ab" * 32], errors.OutcomeUnknown)])
+def test_an_invalid_transaction_is_certain_only_if_no_other_identitys_can_exist(
+    fabric: Fabric, earlier: list[str], error: type[errors.OffchainError]
+) -> None:
+    ledger = fabric.warm()
+    call = Call(function="queryAllDonors", arguments=("{}",))
+    fabric.emulation.faults.place(
+        "before-broadcast",
+        lambda: fabric.submit(ledger, Donor().request()) and None,
+        function=call.function,
+        times=None,
+    )
+    with pytest.raises(error):
+        fabric.submit(
+            ledger, Donor().request(first=False, call=call, created_record=None, earlier_transaction_ids=earlier)
+        )
+
+
+# A key stays usable until its submission has an outcome
+
+
+def id_of(fabric: Fabric, donor: Donor, number: int) -> str:
+    """The id of transaction `number` of a submission, from 0 on."""
+    creator = submission.creator(fabric.identity.msp_id, fabric.identity.certificate)
+    return submission.transaction_id(next(itertools.islice(submission.series(donor.nonces), number, None)), creator)
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("refused", [1, 3, 7])
+def test_a_key_stays_usable_after_transactions_that_the_policy_refused(
+    fabric: Fabric, refused: int, first: bool
+) -> None:
     ledger, donor = fabric.warm(), Donor()
-    ledger.retire(fabric.identity, donor.nonces[0], "", deadline=time.monotonic() + 2)
-    request = donor.request(first=False, nonces=donor.nonces[:1])
-    with pytest.raises(errors.TransactionInvalid):
+    for nonce in itertools.islice(submission.series(donor.nonces), refused):
+        fabric.order_unendorsed(donor, nonce)
+    assert fabric.submit(ledger, donor.request(first=first)).transaction_id == id_of(fabric, donor, refused)
+    assert fabric.submit(ledger, donor.request(first=False)).transaction_id == id_of(fabric, donor, refused)
+    assert fabric.record(donor) == {**donor.fields, "docType": "donor"}
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_key_stays_usable_however_many_ids_the_sweep_has_used_up(fabric: Fabric, first: bool) -> None:
+    ledger, donor = fabric.warm(), Donor()
+    for nonce in itertools.islice(submission.series(donor.nonces), 5):
+        assert ledger.retire(fabric.identity, nonce, "why", deadline=time.monotonic() + 2) is None
+    assert fabric.submit(ledger, donor.request(first=first)).transaction_id == id_of(fabric, donor, 5)
+
+
+def test_a_key_stays_usable_after_conflicts_that_one_attempt_gave_up_on(fabric: Fabric) -> None:
+    ledger, donor = fabric.warm(), Donor()
+    request = donor.request(call=Call(function="queryAllDonors", arguments=("{}",)), created_record=None)
+    disturbing = fabric.emulation.faults.place(
+        "before-broadcast",
+        lambda: fabric.submit(ledger, Donor().request()) and None,
+        function="queryAllDonors",
+        times=4,
+    )
+    with pytest.raises(errors.TransactionInvalid, match="Other requests kept changing"):
         fabric.submit(ledger, request)
-    with pytest.raises(errors.OutcomeUnknown):
-        fabric.submit(ledger, replace(request, earlier_transaction_ids=["ab" * 32]))
+    assert disturbing.met == 3
+    assert fabric.submit(ledger, replace(request, first_attempt=False)).transaction_id == id_of(fabric, donor, 4)
+
+
+def test_a_refusal_of_the_policy_is_not_told_as_a_conflict(fabric: Fabric) -> None:
+    ledger, donor = fabric.warm(), Donor()
+    fabric.emulation.faults.place(
+        "before-broadcast", lambda: fabric.order_unendorsed(donor, donor.nonces[0]) and None, function="createDonor"
+    )
+    with pytest.raises(errors.TransactionInvalid, match="ENDORSEMENT_POLICY_FAILURE"):
+        fabric.submit(ledger, donor.request())
+    assert fabric.submit(ledger, donor.request(first=False)).transaction_id == id_of(fabric, donor, 1)
+
+
+# What could not be asked is not taken for an answer
+
+
+def test_an_earlier_transaction_that_cannot_be_looked_up_may_be_there(fabric: Fabric) -> None:
+    ledger, donor = fabric.warm(), Donor()
+    earlier = fabric.submit(ledger, donor.request())
+    assert earlier.transaction_id is not None
+    renewed = client_identity(fabric.emulation, "lambdaUser-renewed")
+    fabric.emulation.faults.place("query", "refuse", times=None, function="GetTransactionByID")
+    fabric.emulation.faults.place("query", "refuse", times=None, function="queryDonor")
+    request = donor.request(first=False, earlier_transaction_ids=[earlier.transaction_id])
+    height = fabric.emulation.height
+    with pytest.raises(errors.OutcomeUnknown) as raised:
+        fabric.submit(ledger, request, identity=renewed)
+    assert raised.value.transaction_id == earlier.transaction_id
+    assert fabric.emulation.height == height
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_record_of_another_is_final_only_if_the_transactions_can_be_looked_up(fabric: Fabric, first: bool) -> None:
+    """The record may have replaced what an earlier attempt wrote."""
+    ledger, other = fabric.warm(), Donor()
+    fabric.submit(ledger, other.request())
+    fabric.emulation.faults.place("query", "refuse", times=None, function="GetTransactionByID")
+    with pytest.raises(errors.RecordAlreadyExists if first else errors.OutcomeUnknown):
+        fabric.submit(ledger, Donor(name=other.name, image="second").request(first=first))
+
+
+def test_a_peer_without_the_channel_does_not_deny_a_transaction(fabric: Fabric) -> None:
+    ledger, donor = fabric.warm(), Donor()
+    committed = fabric.submit(ledger, donor.request())
+    fabric.emulation.peers[0].joined = False
+    fabric.emulation.peers[1].kill()
+    for look_up in (ledger.find, ledger.status):
+        with pytest.raises(errors.LedgerUnavailable):
+            look_up(fabric.identity, committed.transaction_id, deadline=time.monotonic() + 1)
+
+
+@pytest.mark.parametrize("words", ["channel not found", "no such transaction", "Entry not found in index", ""])
+def test_only_qscc_itself_denies_a_transaction(fabric: Fabric, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a peer says of its own failure."""
+    ledger = fabric.warm()
+    read = messages.read_answer
+    monkeypatch.setattr(messages, "read_answer", lambda data: replace(read(data), message=words, payload=b""))
+    with pytest.raises(errors.LedgerUnavailable):
+        ledger.find(fabric.identity, "ab" * 32, deadline=time.monotonic() + 1)
+
+
+def test_a_peer_that_lags_behind_a_known_transaction_denies_nothing(fabric: Fabric) -> None:
+    ledger, donor, later = fabric.warm(), Donor(), Donor()
+    record = donor.request().created_record
+    assert record is not None
+    fabric.emulation.peers[0].pause_commits()
+    committed = fabric.submit(ledger, donor.request())
+    known = fabric.submit(ledger, later.request())
+    fabric.emulation.peers[1].kill()
+
+    def find(after: str | None) -> Any:
+        return ledger.find(fabric.identity, committed.transaction_id, deadline=time.monotonic() + 1, after=after)
+
+    def has(after: str | None) -> bool:
+        return ledger.has_record(fabric.identity, record, deadline=time.monotonic() + 1, after=after)
+
+    assert find(None) is None
+    assert not has(None)
+    for ask in (find, has):
+        with pytest.raises(errors.LedgerUnavailable):
+            ask(known.transaction_id)
+    fabric.emulation.peers[0].resume_commits()
+    while fabric.record(later) is None:
+        time.sleep(0.005)
+    assert find(known.transaction_id).code == "VALID"
+    assert has(known.transaction_id)
+    absent = ledger.find(fabric.identity, "ab" * 32, deadline=time.monotonic() + 1, after=known.transaction_id)
+    assert absent is None
+
+
+@pytest.mark.parametrize("status", [400, 404, 500])
+def test_a_chaincodes_own_refusal_has_any_status(fabric: Fabric, status: int) -> None:
+    ledger, donor = fabric.warm(), Donor()
+    fabric.emulation.faults.place("chaincode", status, times=None)
+    assert ledger.read(fabric.identity, donor.request().created_record.read, deadline=time.monotonic() + 1) is None
+
+
+def test_a_peers_own_error_is_no_refusal_of_the_chaincode(fabric: Fabric) -> None:
+    ledger, donor = fabric.warm(), Donor()
+    record = donor.request().created_record
+    assert record is not None
+    fabric.emulation.faults.place("query", 500, times=None, function="queryDonor")
+    with pytest.raises(errors.LedgerUnavailable):
+        ledger.read(fabric.identity, record.read, deadline=time.monotonic() + 1)
+    with pytest.raises(errors.LedgerUnavailable):
+        ledger.has_record(fabric.identity, record, deadline=time.monotonic() + 1)
 
 
 @pytest.mark.parametrize("caller_named", [False, True])

@@ -1,17 +1,18 @@
 """A submission's identity: stable, and what Fabric makes of it."""
 
 import hashlib
+import itertools
 from typing import Any
 
 import pytest
 from hfc.protos.msp import identities_pb2
 from hypothesis import given
 from hypothesis import strategies as st
-from shared.submission import NONCE_COUNT, Submission, creator, transaction_id
+from shared.submission import NONCE_COUNT, Submission, creator, series, transaction_id
 
 REQUEST: dict[str, Any] = {
     "record_type": "Donor",
-    "request_id": "one",
+    "execution_id": "one",
     "idempotency_key": "",
     "fabric_username": "lambdaUser",
     "chaincode_function": "createDonor",
@@ -36,7 +37,7 @@ def test_a_submission_never_changes() -> None:
     named = Submission.of(**REQUEST | {"idempotency_key": "k"})
     assert (named.submission_id, [nonce.hex() for nonce in named.nonces]) == GOLDEN_KEY
     unnamed = Submission.of(**REQUEST)
-    assert (unnamed.submission_id, [nonce.hex() for nonce in unnamed.nonces]) == GOLDEN_REQUEST
+    assert (unnamed.submission_id, [nonce.hex() for nonce in unnamed.nonces]) == GOLDEN_EXECUTION
 
 
 GOLDEN_KEY = (
@@ -47,14 +48,28 @@ GOLDEN_KEY = (
         "2d180e1843e5ad6627e90a4305337d10b00f0c8fda329a14",
     ],
 )
-GOLDEN_REQUEST = (
-    "d57ab97bf5106e461ac2fb522fb3ae80",
+GOLDEN_EXECUTION = (
+    "77134f5e8de80cf21afae076627487e1",
     [
-        "bd6f01f0d37fc6c85d02646ad74afbab5dfa3527bd9832cd",
-        "97d747b5ca25ca1dd166601a76485c2930b4cbdd90c6130f",
-        "e92528b3f4cd56580e0420dbed5e353e568ada70d62e077d",
+        "6b2a1323940fff9d007ce0597d8911a5901f5527c0428715",
+        "7768a36944eee1dab102301940238d99de5aecea00649380",
+        "fb471da164e6b3767769b4a234a4de1275c70affb5fa483c",
     ],
 )
+
+
+def test_the_series_of_nonces_goes_on_and_never_changes() -> None:
+    """The sweep, which has only the first ones, and a retry must come to the same next one."""
+    nonces = Submission.of(**REQUEST | {"idempotency_key": "k"}).nonces
+    made = list(itertools.islice(series(nonces), 1000))
+    assert tuple(made[:NONCE_COUNT]) == nonces
+    assert [nonce.hex() for nonce in made[NONCE_COUNT : NONCE_COUNT + 2]] == [
+        "c74f21298cb8510427990dcf5d6afc8eca89c755555192b0",
+        "64bca99c68bc656f528d9c66e0b4a75bbf3194c6ee208f4d",
+    ]
+    assert {len(nonce) for nonce in made} == {24}
+    assert len(set(made)) == 1000
+    assert list(series(())) == []
 
 
 def test_nonces_are_as_long_as_fabrics_and_all_different() -> None:
@@ -85,15 +100,15 @@ def test_another_content_is_another_object_of_the_same_transactions(key: str, ch
     assert other.nonces == first.nonces
 
 
-def test_a_key_outweighs_the_request_id() -> None:
-    first, second = (Submission.of(**REQUEST | {"idempotency_key": "k", "request_id": r}) for r in ("one", "two"))
+def test_a_key_outweighs_the_execution() -> None:
+    first, second = (Submission.of(**REQUEST | {"idempotency_key": "k", "execution_id": r}) for r in ("one", "two"))
     assert first == second
 
 
 def test_names_of_different_kinds_never_meet() -> None:
     made = [
         Submission.of(**REQUEST),
-        Submission.of(**REQUEST | {"request_id": "two"}),
+        Submission.of(**REQUEST | {"execution_id": "two"}),
         Submission.of(**REQUEST | {"idempotency_key": "one"}),
         Submission.of(**REQUEST | {"record_type": "Receipt"}),
     ]

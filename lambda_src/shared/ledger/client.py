@@ -2,12 +2,15 @@
 
 import contextlib
 import enum
+import itertools
 import json
 import os
 import queue
 import random
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import TypeVar
 
 from .. import errors, submission
@@ -32,6 +35,12 @@ _UNUSABLE = "The ledger does not accept this deployment's identity. Tell the ope
 _Known = TypeVar("_Known")
 
 _CONFLICTS = {"MVCC_READ_CONFLICT", "PHANTOM_READ_CONFLICT"}
+_MOST_CONFLICTS = 3
+"""Transactions that one attempt orders while other requests keep changing the record."""
+
+_NOT_IN_INDEX = re.compile(r", error (Entry not found in index|no such transaction ID \[[^]]*\] in index)")
+"""How qscc ends its answer about a transaction that the peer's ledger does not have, in Fabric 2.2 and from 2.3 on. A
+peer that is not joined, or whose ledger began with a snapshot, says something else: it does not know."""
 
 
 class FabricLedger:
@@ -68,20 +77,28 @@ class FabricLedger:
         """See `Ledger.status`."""
         return self._at_peers(identity, lambda peer, by: self._status_at(peer, identity, transaction_id, by), deadline)
 
-    def find(self, identity: Identity, transaction_id: str, *, deadline: float) -> FoundTransaction | None:
+    def find(
+        self, identity: Identity, transaction_id: str, *, deadline: float, after: str | None = None
+    ) -> FoundTransaction | None:
         """See `Ledger.find`."""
-        return self._at_peers(identity, lambda peer, by: self._find_at(peer, identity, transaction_id, by), deadline)
+        return self._at_peers(
+            identity, lambda peer, by: self._find_at(peer, identity, transaction_id, by), deadline, after
+        )
 
-    def has_record(self, identity: Identity, record: CreatedRecord, *, deadline: float) -> bool:
+    def has_record(
+        self, identity: Identity, record: CreatedRecord, *, deadline: float, after: str | None = None
+    ) -> bool:
         """See `Ledger.has_record`."""
-        reading = self._read(identity, record, self._by_readiness(), deadline)
+        _require_usable(identity)
+        reading, _ = self._read(identity, record, self._by_readiness(), deadline, after)
         if reading is _Reading.UNREADABLE:
             raise _unavailable()
         return reading is _Reading.OURS
 
-    def retire(self, identity: Identity, nonce: bytes, note: str, *, deadline: float) -> FoundTransaction:
+    def retire(self, identity: Identity, nonce: bytes, note: str, *, deadline: float) -> FoundTransaction | None:
         """See `Ledger.retire`."""
-        call = Call(function=_RETIRED, arguments=(note,))
+        # The second argument tells this call's envelope from that of an earlier one.
+        call = Call(function=_RETIRED, arguments=(note, os.urandom(16).hex()))
         return _Submission(self, identity, Submit(call=call, nonces=[nonce], first_attempt=False), deadline).retire()
 
     def close(self) -> None:
@@ -129,21 +146,27 @@ class FabricLedger:
         raise _unavailable()
 
     def _at_peers(
-        self, identity: Identity, look_up: Callable[[Connection, float], _Known | None], deadline: float
+        self,
+        identity: Identity,
+        look_up: Callable[[Connection, float], _Known | None],
+        deadline: float,
+        after: str | None = None,
     ) -> _Known | None:
-        """What the first peer that knows it says; None where those that answered do not. Raises where none answered."""
+        """What the first peer that knows it says; None if those that answered, and have `after`, do not. Raises if
+        there is no such peer."""
         _require_usable(identity)
         answered = denied = False
         for peer, share in self._in_turn(self._by_readiness(), deadline):
             try:
+                current = self._has(peer, identity, after, share)
                 found = look_up(peer, share)
             except CallFailed as failure:
                 denied = denied or failure.code == "UNKNOWN"
                 logger.warning("A transaction could not be looked up", extra={"failure": str(failure)[:300]})
                 continue
-            answered = True
             if found:
                 return found
+            answered = answered or current
         if answered:
             return None
         if denied:
@@ -174,22 +197,36 @@ class FabricLedger:
             raise CallFailed(peer.address, "INTERNAL", str(error), unsent=False) from error
 
     def _read(
-        self, identity: Identity, record: CreatedRecord, peers: Iterable[Connection], deadline: float
-    ) -> "_Reading":
-        """Read the record at each of `peers` until one has it."""
+        self,
+        identity: Identity,
+        record: CreatedRecord,
+        peers: Iterable[Connection],
+        deadline: float,
+        after: str | None = None,
+    ) -> tuple["_Reading", Connection | None]:
+        """Read the record at each of `peers` until one has it; of those without `after` only OURS counts. Returns the
+        peer that has the record, too."""
         result = _Reading.UNREADABLE
         for peer, share in self._in_turn(peers, deadline):
             try:
+                current = self._has(peer, identity, after, share)
                 answer = self._ask(peer, identity, self._network.chaincode, record.read, share)
             except CallFailed as failure:
                 logger.warning("The record could not be read", extra={"failure": str(failure)[:300]})
                 continue
             reading = _judge(record, answer)
-            if reading in (_Reading.OURS, _Reading.ANOTHERS):
-                return reading
-            if reading is _Reading.ABSENT:
+            if reading is _Reading.OURS or (reading is _Reading.ANOTHERS and current):
+                return reading, peer
+            if reading is _Reading.ABSENT and current:
                 result = reading
-        return result
+        return result, None
+
+    def _has(self, peer: Connection, identity: Identity, transaction_id: str | None, deadline: float) -> bool:
+        """Whether the peer's ledger has the transaction; True for None. Raises CallFailed."""
+        return (
+            transaction_id is None
+            or self._ask_qscc(peer, identity, "GetTransactionByID", transaction_id, deadline) is not None
+        )
 
     def _find_at(
         self, peer: Connection, identity: Identity, transaction_id: str, deadline: float
@@ -228,8 +265,7 @@ class FabricLedger:
         answer = self._ask(peer, identity, "qscc", call, deadline)
         if answer.status < 400:
             return answer.result
-        # "Entry not found in index" in Fabric 2.2, "no such transaction ID [...] in index" from 2.3 on.
-        if "not found" in answer.message or "no such transaction" in answer.message:
+        if chaincode_ran(answer) and _NOT_IN_INDEX.search(answer.message):
             return None
         # A peer refuses an unknown identity by itself; of one without rights it leaves that to qscc.
         code = "UNKNOWN" if answer.message.startswith("access denied") else f"STATUS_{answer.status}"
@@ -243,6 +279,15 @@ class _Reading(enum.Enum):
     ANOTHERS = enum.auto()
     ABSENT = enum.auto()
     UNREADABLE = enum.auto()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Invalid:
+    """The ledger keeps the current transaction as invalid, so that its id is used up. `ordered`: by this attempt, not
+    by an earlier one or by the sweep."""
+
+    code: str
+    ordered: bool
 
 
 class _Found(Exception):
@@ -262,10 +307,14 @@ class _Submission:
         self._identity = identity
         self._request = request
         self._deadline = deadline
-        creator = submission.creator(identity.msp_id, identity.certificate)
-        self._ids = [submission.transaction_id(nonce, creator) for nonce in request.nonces]
-        self._earlier = [tx for tx in request.earlier_transaction_ids if tx not in self._ids]
-        self._current = [*self._ids, *self._earlier][0]
+        self._creator = submission.creator(identity.msp_id, identity.certificate)
+        ids = [self._id(nonce) for nonce in request.nonces]
+        self._earlier = [tx for tx in request.earlier_transaction_ids if tx not in ids]
+        self._current = [*ids, *self._earlier][0]
+        self._conflicts = 0
+
+    def _id(self, nonce: bytes) -> str:
+        return submission.transaction_id(nonce, self._creator)
 
     def run(self) -> Committed:
         try:
@@ -276,45 +325,60 @@ class _Submission:
             committed = self._find_earlier()
             if committed:
                 return committed
-        for number, nonce in enumerate(self._request.nonces):
-            self._current = self._ids[number]
-            identify(transactionId=self._current)
-            try:
-                verdict = self._attempt(nonce)
-            except _Found as found:
-                return found.outcome
-            if isinstance(verdict, Committed):
-                return verdict
-            logger.warning("The transaction is invalid", extra={"transactionId": self._current, "code": verdict})
-            if verdict == _RETIRED:
-                continue
-            if verdict not in _CONFLICTS:
-                raise self._invalid(f"The ledger refused the transaction as {verdict}; nothing was changed.")
-            # It may conflict with the creation of the same record. Peers apply a block just after telling of it.
-            pause = self._timing.conflict_pause * random.uniform(1, 2)  # noqa: S311
-            time.sleep(max(0.0, min(pause, self._left())))
-            outcome, _ = self._read_record(self._ledger._by_readiness())
-            if outcome:
-                return outcome
-        if self._request.nonces:
-            raise self._invalid("Other requests kept changing the same record; nothing was changed. Try again.")
+        try:
+            for number, nonce in enumerate(submission.series(self._request.nonces)):
+                self._current = self._id(nonce)
+                identify(transactionId=self._current)
+                verdict = self._attempt(nonce, look_first=number > 0 or not self._request.first_attempt)
+                committed = verdict if isinstance(verdict, Committed) else self._before_the_next(verdict)
+                if committed:
+                    return committed
+        except _Found as found:
+            return found.outcome
         outcome, _ = self._read_record(self._ledger._by_readiness())
         if outcome:
             return outcome
         raise self._unknown()
 
-    def retire(self) -> FoundTransaction:
-        """Bring the transaction that only uses up the id to its verdict."""
+    def _before_the_next(self, invalid: _Invalid) -> Committed | None:
+        """What is known once a transaction is invalid: this submission's success by another transaction, or None if
+        the next nonce is to be used. Raises TransactionInvalid if this attempt has tried enough."""
+        logger.warning("The transaction is invalid", extra={"transactionId": self._current, "code": invalid.code})
+        if invalid.code in _CONFLICTS:
+            # It may conflict with the creation of the same record.
+            outcome = self._read_after_conflict(invalid)
+            if outcome:
+                return outcome
+            self._conflicts += invalid.ordered
+            if self._conflicts == _MOST_CONFLICTS:
+                raise self._invalid("Other requests kept changing the same record; nothing was changed. Try again.")
+        elif invalid.ordered:
+            raise self._invalid(
+                f"The ledger refused the transaction as {invalid.code}; nothing was changed. Try again."
+            )
+        return None
+
+    def _read_after_conflict(self, invalid: _Invalid) -> Committed | None:
+        if invalid.ordered:
+            # Peers apply a block just after telling of it.
+            pause = self._timing.conflict_pause * random.uniform(1, 2)  # noqa: S311
+            time.sleep(max(0.0, min(pause, self._left())))
+        outcome, _ = self._read_record(self._ledger._by_readiness())
+        return outcome
+
+    def retire(self) -> FoundTransaction | None:
+        """Bring the transaction that only uses up the id to its verdict. See `Ledger.retire`."""
         proposal = self._propose(self._request.nonces[0])
         envelope = messages.assemble_unendorsed(proposal)
         events: _Events = queue.SimpleQueue()
         with self._watching(events):
             self._require_live_stream()
-            return self._order(envelope, events)
+            found = self._order(envelope, events)
+        return None if self._is_ours(found) else found
 
-    def _attempt(self, nonce: bytes) -> Committed | str:
-        """Bring one transaction to its verdict: committed, or the name of the code that makes it invalid."""
-        if not self._request.first_attempt:
+    def _attempt(self, nonce: bytes, *, look_first: bool) -> Committed | _Invalid:
+        """Bring one transaction to its verdict. `look_first`: an earlier attempt may have done so."""
+        if look_first:
             found = self._find_or_none(self._current)
             if found:
                 return self._settle(found)
@@ -335,7 +399,7 @@ class _Submission:
             envelope = messages.assemble(proposal, endorsements.matching)
             self._require_live_stream()
             found = self._order(envelope, events)
-        return self._settle(found, endorsements.matching[0].result)
+        return self._settle(found, endorsements.matching[0].result, ordered=True)
 
     def _propose(self, nonce: bytes) -> messages.Proposal:
         network = self._network
@@ -476,15 +540,18 @@ class _Submission:
                 break
         self._ledger._listener.suspect(stream)
 
-    def _settle(self, found: FoundTransaction, result: bytes = b"") -> Committed | str:
-        """What a transaction on the ledger means for this submission: success, or the code that makes it invalid."""
+    def _settle(self, found: FoundTransaction, result: bytes = b"", *, ordered: bool = False) -> Committed | _Invalid:
+        """What a transaction on the ledger means for this submission. `ordered`: this attempt ordered one under its id.
+        Raises IdempotencyKeyReused if it is another submission's."""
         if (found.chaincode, found.function) == (self._network.chaincode, _RETIRED) and found.code != "VALID":
-            return _RETIRED
+            return _Invalid(code=found.code, ordered=False)
         if not self._is_ours(found):
             raise errors.IdempotencyKeyReused(
                 "Idempotency-Key: it was already used with another content. Use a new key for a new request."
             )
-        return Committed(transaction_id=found.transaction_id, result=result) if found.code == "VALID" else found.code
+        if found.code != "VALID":
+            return _Invalid(code=found.code, ordered=ordered)
+        return Committed(transaction_id=found.transaction_id, result=result)
 
     def _is_ours(self, found: FoundTransaction) -> bool:
         call = self._request.call
@@ -493,10 +560,14 @@ class _Submission:
         return len(found.arguments) == len(call.arguments) and all(map(_same, found.arguments, call.arguments))
 
     def _find_earlier(self) -> Committed | None:
-        """An earlier attempt that succeeded under an id other than those of this identity."""
+        """An earlier attempt that succeeded under an id other than those of this identity. Raises OutcomeUnknown if the
+        ledger cannot be asked: a second transaction under an id of this identity could then be one too many."""
         for transaction_id in self._earlier:
             self._current = transaction_id
-            found = self._find_or_none(transaction_id)
+            try:
+                found = self._ledger.find(self._identity, transaction_id, deadline=self._deadline)
+            except (errors.LedgerUnavailable, errors.EndorsementFailed) as error:
+                raise self._unknown() from error
             if found and found.code == "VALID":
                 settled = self._settle(found)
                 if isinstance(settled, Committed):
@@ -504,6 +575,7 @@ class _Submission:
         return None
 
     def _find_or_none(self, transaction_id: str, limit: float | None = None) -> FoundTransaction | None:
+        """The transaction if a peer has it; None says nothing."""
         try:
             return self._ledger.find(self._identity, transaction_id, deadline=self._until(limit))
         except (errors.LedgerUnavailable, errors.EndorsementFailed):
@@ -533,26 +605,36 @@ class _Submission:
         record = self._request.created_record
         if record is None:
             return None, True
-        reading = self._ledger._read(self._identity, record, peers, self._until(limit))
+        reading, peer = self._ledger._read(self._identity, record, peers, self._until(limit))
         if reading is _Reading.OURS:
-            committed = self._committed_earlier()
+            committed = self._own_valid(self._find_or_none)
             if committed is None:
-                logger.warning("The record is this submission's, but none of its known transactions is on the ledger")
-            return committed or Committed(transaction_id=""), True
-        if reading is _Reading.ANOTHERS:
+                logger.warning("The record is this submission's, but none of its known transactions was found")
+            return committed or Committed(transaction_id=None), True
+        if reading is _Reading.ANOTHERS and peer:
             # It may have replaced what an earlier attempt wrote, if the chaincode has a function for that.
-            committed = None if self._request.first_attempt else self._committed_earlier()
+            committed = None if self._request.first_attempt else self._committed_at(peer)
             if committed is None:
                 raise record.already_exists("The ledger already holds a record under this name. Choose another.")
             return committed, True
         return None, reading is _Reading.ABSENT
 
-    def _committed_earlier(self) -> Committed | None:
-        """This submission's transaction that the ledger has as VALID, whichever attempt ordered it."""
-        for transaction_id in (*self._ids, *self._earlier):
-            found = self._find_or_none(transaction_id)
+    def _committed_at(self, peer: Connection) -> Committed | None:
+        """This submission's transaction that is VALID on the ledger of `peer`. Raises OutcomeUnknown if the peer does
+        not answer: another one that lags behind the record would not have the transaction either."""
+        try:
+            return self._own_valid(lambda tx: self._ledger._find_at(peer, self._identity, tx, self._deadline))
+        except CallFailed as failure:
+            logger.warning("A transaction could not be looked up", extra={"failure": str(failure)[:300]})
+            raise self._unknown() from failure
+
+    def _own_valid(self, look_up: Callable[[str], FoundTransaction | None]) -> Committed | None:
+        """This submission's transaction that `look_up` has as VALID, whichever attempt ordered it. No attempt uses a
+        nonce before the one before it is used up."""
+        own = itertools.takewhile(bool, (look_up(self._id(nonce)) for nonce in submission.series(self._request.nonces)))
+        for found in itertools.chain(own, map(look_up, self._earlier)):
             if found and found.code == "VALID" and self._is_ours(found):
-                return Committed(transaction_id=transaction_id)
+                return Committed(transaction_id=found.transaction_id)
         return None
 
     def _until(self, limit: float | None) -> float:

@@ -9,6 +9,8 @@ from . import messages
 from .network import Timing
 from .transport import CallFailed, Connection
 
+_SHIMS_REFUSAL = "error in simulation: transaction returned with failure: "
+
 
 @dataclass(kw_only=True)
 class Endorsements:
@@ -153,13 +155,8 @@ def _sort(
 def chaincode_ran(answer: messages.Answer) -> bool:
     """Whether a status of 400 or more is the chaincode's own refusal, not the peer's word that it could not run it.
 
-    The peer's own words are the same in Fabric 2.2, 2.5 and 3.1 (core/endorser and core/chaincode); taking one for the
-    other changes which certain error is raised, never whether it is certain.
+    A peer's own errors have status 500 and no payload. A chaincode's answer has a payload from status 500 on, and only
+    a chaincode answers with 400 to 499. Some shims report a refusal as a failed transaction, which the peer passes on
+    as text (ProcessProposal in core/endorser and core/chaincode of Fabric 2.2, 2.5 and 3.1, which are alike).
     """
-    could_not_run = (
-        "failed to execute transaction",
-        "make sure the chaincode",
-        "channel '",
-        "could not launch chaincode",
-    )
-    return not any(words in answer.message for words in could_not_run)
+    return answer.status < 500 or bool(answer.payload) or answer.message.startswith(_SHIMS_REFUSAL)

@@ -37,8 +37,9 @@ class CreatedRecord:
 class Submit:
     """One transaction to submit, with all that makes a repeated attempt the same one.
 
-    `nonces`: 24 bytes each; the first one is used, the next only after a conflict that needs a new transaction. Where
-    there are none, the ledger is only asked about `earlier_transaction_ids` and the record.
+    `nonces`: 24 bytes each, with which the submission's `series` begins. The first one is used; the next one only after
+    the ledger has kept the transaction of the one before as invalid. If there are none, the ledger is only asked about
+    `earlier_transaction_ids` and the record.
     `first_attempt`: no earlier attempt of this submission can have reached an orderer. Only then is a failure to
     endorse or to order certain.
     `earlier_transaction_ids`: ids under which earlier attempts may have ordered it, besides those of `nonces`.
@@ -57,11 +58,11 @@ class Submit:
 
 @dataclass(frozen=True, kw_only=True)
 class Committed:
-    """The transaction is on the ledger as VALID. `transaction_id` is 64 hex digits, or empty where the record is this
-    submission's but none of the ids known for it is on the ledger. `result` is what the chaincode returned, or empty
-    where another attempt committed it."""
+    """The transaction is on the ledger as VALID. `transaction_id` is 64 hex digits. It is None if the record is this
+    submission's, but none of the ids known for it could be found on the ledger. `result` is what the chaincode
+    returned, or empty if another attempt committed it."""
 
-    transaction_id: str
+    transaction_id: str | None
     result: bytes = b""
 
 
@@ -120,26 +121,33 @@ class Ledger(Protocol):
         ...
 
     def status(self, identity: Identity, transaction_id: str, *, deadline: float) -> TransactionStatus | None:
-        """Where the transaction is on the ledger, or None. Raises, and None means, what they do in `find`."""
+        """Where the transaction is on the ledger, or None. None and what is raised mean the same as in `find`."""
         ...
 
-    def find(self, identity: Identity, transaction_id: str, *, deadline: float) -> FoundTransaction | None:
-        """The transaction as the ledger has it, or None where the peers that answered do not have it: it may still
-        commit later. Raises EndorsementFailed where the identity cannot sign or the peers deny it, LedgerUnavailable
-        where no peer answered."""
+    def find(
+        self, identity: Identity, transaction_id: str, *, deadline: float, after: str | None = None
+    ) -> FoundTransaction | None:
+        """The transaction as the ledger has it, or None if the peers that answered do not have it: it may still commit
+        later. `after`: the id of a transaction that is on the ledger; a peer that does not have it lags behind, and its
+        "not found" does not count. Raises EndorsementFailed if the identity cannot sign or the peers deny it, and
+        LedgerUnavailable if no peer gave an answer that counts."""
         ...
 
-    def has_record(self, identity: Identity, record: CreatedRecord, *, deadline: float) -> bool:
-        """Whether a peer has the record that `record` describes. False where the peers that answered have none or
-        another's: one that lags may not have it yet. Raises LedgerUnavailable where no peer answered."""
+    def has_record(
+        self, identity: Identity, record: CreatedRecord, *, deadline: float, after: str | None = None
+    ) -> bool:
+        """Whether a peer has the record that `record` describes. False if the peers that answered have none or
+        another's. `after`, and what is raised: as in `find`. Without `after` a peer that lags may not have it yet."""
         ...
 
-    def retire(self, identity: Identity, nonce: bytes, note: str, *, deadline: float) -> FoundTransaction:
+    def retire(self, identity: Identity, nonce: bytes, note: str, *, deadline: float) -> FoundTransaction | None:
         """Use up the transaction id of `nonce`, so that nothing ordered under it from then on can be valid: a
-        transaction without endorsements, with `note` as its argument, is ordered under it. Returns what the ledger then
-        has under the id; where that is VALID, the submission's own transaction came first. A later attempt of the same
-        submission goes on with the next nonce. Raises LedgerUnavailable or OutcomeUnknown; either way the id may or may
-        not be used up."""
+        transaction without endorsements, with `note` as its argument, is ordered under it.
+
+        Returns None once this call has used the id up, before which the ledger had nothing under it. Returns the
+        transaction under the id if the ledger had one before; only that one's code then counts. A later attempt of the
+        same submission goes on with the next nonce. Raises EndorsementFailed, LedgerUnavailable or OutcomeUnknown; the
+        id then may or may not be used up."""
         ...
 
     def close(self) -> None:
