@@ -142,11 +142,10 @@ class Fabric:
         assert self.codes(answer.transaction_id).count("VALID") == 1
         assert self.record(donor) == {**donor.fields, "docType": "donor"}
 
-    def order_unendorsed(self, donor: Donor, nonce: bytes) -> None:
-        """Have the transaction of `donor` under `nonce` on the ledger as ENDORSEMENT_POLICY_FAILURE, as an attempt
+    def order_unendorsed(self, call: Call, nonce: bytes) -> None:
+        """Have the transaction of `call` under `nonce` on the ledger as ENDORSEMENT_POLICY_FAILURE, as an attempt
         leaves it whose endorsements the channel's policy does not take."""
         network = network_of(self.emulation)
-        call = donor.request().call
         proposal = messages.propose(self.identity, network.channel, network.chaincode, call, nonce)
         peer = Connection(network.peers[0], network.tls_roots, TIMING)
         answer = messages.read_answer(peer.call(messages.PROCESS_PROPOSAL, proposal.signed, 1.0))

@@ -381,7 +381,7 @@ def test_a_key_stays_usable_after_transactions_that_the_policy_refused(
 ) -> None:
     ledger, donor = fabric.warm(), Donor()
     for nonce in itertools.islice(submission.series(donor.nonces), refused):
-        fabric.order_unendorsed(donor, nonce)
+        fabric.order_unendorsed(donor.request().call, nonce)
     assert fabric.submit(ledger, donor.request(first=first)).transaction_id == id_of(fabric, donor, refused)
     assert fabric.submit(ledger, donor.request(first=False)).transaction_id == id_of(fabric, donor, refused)
     assert fabric.record(donor) == {**donor.fields, "docType": "donor"}
@@ -413,7 +413,9 @@ def test_a_key_stays_usable_after_conflicts_that_one_attempt_gave_up_on(fabric: 
 def test_a_refusal_of_the_policy_is_not_told_as_a_conflict(fabric: Fabric) -> None:
     ledger, donor = fabric.warm(), Donor()
     fabric.emulation.faults.place(
-        "before-broadcast", lambda: fabric.order_unendorsed(donor, donor.nonces[0]) and None, function="createDonor"
+        "before-broadcast",
+        lambda: fabric.order_unendorsed(donor.request().call, donor.nonces[0]) and None,
+        function="createDonor",
     )
     with pytest.raises(errors.TransactionInvalid, match="ENDORSEMENT_POLICY_FAILURE"):
         fabric.submit(ledger, donor.request())

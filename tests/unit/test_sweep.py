@@ -1,15 +1,19 @@
 """The sweep, through its Lambda handler: what the upload and chaincode functions left, on moto and the emulation."""
 
 import datetime
+import itertools
 import json
+import os
 import time
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from cryptography.x509 import load_pem_x509_certificate
 from invoke_chaincode import handler as invoke_chaincode
-from shared import aws, errors, identities
+from shared import aws, errors, identities, submission
 from shared.identities import Identity
 from shared.ledger import environment, messages
 from shared.ledger.interface import Call
@@ -48,8 +52,15 @@ class Deployment:
         identities.from_environment.cache_clear()
         upload_object.uploader.cache_clear()
 
+    def rename_user(self, name: str) -> None:
+        """Have the deployment list its Fabric user under another name only."""
+        listed = json.loads(os.environ["FABRIC_IDENTITIES"])
+        listed["users"] = {name: listed["users"].popitem()[1]}
+        self._monkeypatch.setenv("FABRIC_IDENTITIES", json.dumps(listed))
+        identities.from_environment.cache_clear()
+
     def upload(self, name: str, *, key: str = "", request: str = "one") -> dict[str, Any]:
-        changes = {"donorUserName": name, "idempotencyKey": key, "executionId": f"{name}-{request}"}
+        changes = {"donorUserName": name, "idempotencyKey": key, "executionId": f"{quote(name)}-{request}"}
         return upload_object.handler(upload_samples.event(**changes), Context())  # type: ignore[return-value]
 
     def invoke(self, uploaded: dict[str, Any], *, remaining: float = 3.0, attempt: str = "first") -> dict[str, Any]:
@@ -99,6 +110,11 @@ def counts(report: dict[str, Any]) -> dict[str, int]:
     return {name: report[name] for name in ("committed", "dead", "open", "foreign") if report[name]}
 
 
+def call_of(uploaded: dict[str, Any]) -> Call:
+    about_object = {name: uploaded[name] for name in ("imageKey", "imageHash", "imageSha256")}
+    return Call(function="createDonor", arguments=(json.dumps(uploaded["record"] | about_object),))
+
+
 def place(uploaded: dict[str, Any]) -> tuple[str, str]:
     return uploaded["imageKey"], uploaded["versionId"]
 
@@ -128,8 +144,7 @@ class Underway:
         network = network_of(deployment.fabric.emulation)
         self._fabric, self._id = deployment.fabric, uploaded["transactionIds"][0]
         self._orderer = Connection(network.orderers[0], network.tls_roots, TIMING)
-        about_object = {name: uploaded[name] for name in ("imageKey", "imageHash", "imageSha256")}
-        call = Call(function="createDonor", arguments=(json.dumps(uploaded["record"] | about_object),))
+        call = call_of(uploaded)
         nonce = bytes.fromhex(uploaded["nonces"][0])
         proposal = messages.propose(self._fabric.identity, network.channel, network.chaincode, call, nonce)
         assert proposal.transaction_id == self._id
@@ -313,16 +328,7 @@ def test_goes_on_where_the_last_batch_ended(deployment: Deployment, monkeypatch:
 def test_ends_a_batch_in_time(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(2):
         deployment.upload(f"quin{number}")
-    left = iter([60.0, 60.0, 16.0])
-    run = Sweep.run
-    monkeypatch.setattr(
-        Sweep,
-        "run",
-        lambda self, *, start_after, limit, time_left: run(
-            self, start_after=start_after, limit=limit, time_left=lambda: next(left)
-        ),
-    )
-    report = deployment.sweep()
+    report = run_with_time_left(deployment, monkeypatch, iter([60.0, 60.0, 16.0]))
     assert (report["dead"], report["resumeAfter"][:23]) == (1, "ngo-donor-images/quin0/")
 
 
@@ -384,3 +390,229 @@ def test_a_certificate_that_cannot_be_read_is_counted_and_named(
 def test_certificates_are_looked_at_once_a_run(deployment: Deployment, signals: Signals) -> None:
     deployment.sweep(resumeAfter="ngo-donor-images/a")
     assert "CertificateUnreadable" not in signals.metrics()
+
+
+# What decides
+
+
+class Lagging:
+    """Peer 0 is behind; peer 1 answers questions about transactions and records only while an envelope that uses up an
+    id is under way, and then once."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._answers = 0
+        faults = deployment.fabric.emulation.faults
+        faults.place("before-broadcast", self._let, times=1, function="offchain-stack:retired")
+        faults.place("query", self._refuse, node=1, times=None)
+
+    def _let(self) -> None:
+        self._answers = 1
+
+    def _refuse(self) -> str | None:
+        self._answers, left = self._answers - 1, self._answers
+        return None if left > 0 else "refuse"
+
+
+def test_the_verdict_under_the_used_up_id_decides_whatever_a_lagging_peer_says(deployment: Deployment) -> None:
+    """The other peer cannot be reached before the retirement nor after it."""
+    deployment.fabric.emulation.peers[0].pause_commits()
+    uploaded = deployment.upload("lara")
+    deployment.invoke(uploaded)
+    Lagging(deployment)
+    assert counts(deployment.sweep()) == {"committed": 1}
+    assert deployment.versions() == {place(uploaded)}
+
+
+def test_a_lagging_peer_alone_decides_nothing(deployment: Deployment) -> None:
+    deployment.fabric.emulation.peers[0].pause_commits()
+    uploaded = deployment.upload("lars")
+    deployment.invoke(uploaded)
+    deployment.fabric.emulation.peers[1].kill()
+    assert counts(deployment.sweep()) == {"open": 1}
+    assert deployment.versions() == {place(uploaded)}
+
+
+def test_a_peer_without_the_channel_decides_nothing(deployment: Deployment) -> None:
+    uploaded = deployment.upload("lena")
+    deployment.invoke(uploaded)
+    deployment.fabric.emulation.peers[0].joined = False
+    deployment.fabric.emulation.peers[1].kill()
+    assert counts(deployment.sweep()) == {"open": 1}
+    assert deployment.versions() == {place(uploaded)}
+
+
+def test_what_a_lagging_peer_does_not_have_yet_is_found_under_another_certificate(deployment: Deployment) -> None:
+    """The lagging peer has neither the transaction nor the id that the sweep has used up."""
+    deployment.fabric.emulation.peers[0].pause_commits()
+    uploaded = deployment.upload("lisa")
+    deployment.invoke(uploaded)
+    deployment.use(client_identity(deployment.fabric.emulation, "successor"))
+    Lagging(deployment)
+    assert counts(deployment.sweep(age=2 * DAY)) == {"open": 1}
+    assert deployment.versions() == {place(uploaded)}
+
+
+def test_a_key_outlives_any_number_of_sweeps(deployment: Deployment) -> None:
+    for number in range(5):
+        deployment.upload("mona", key="mona", request=str(number))
+        assert counts(deployment.sweep()) == {"dead": 1}
+    last = deployment.upload("mona", key="mona", request="last")
+    answer = deployment.invoke(last)
+    assert answer["transactionId"] not in last["transactionIds"]
+    assert counts(deployment.sweep()) == {"committed": 1}
+    assert deployment.versions() == {place(last)}
+
+
+@pytest.mark.parametrize("spent", [1, 4])
+def test_finds_the_transaction_that_follows_invalid_ones(spent: int, deployment: Deployment) -> None:
+    """By the transaction alone: the record has been changed since."""
+    uploaded = deployment.upload(f"mara{spent}", key=f"mara{spent}")
+    for nonce in itertools.islice(submission.series([bytes.fromhex(n) for n in uploaded["nonces"]]), spent):
+        deployment.fabric.order_unendorsed(call_of(uploaded), nonce)
+    deployment.invoke(uploaded)
+    deployment.fabric.emulation.faults.place("query", 400, function="queryDonor", times=None)
+    assert counts(deployment.sweep()) == {"committed": 1}
+    assert deployment.versions() == {place(uploaded)}
+
+
+def test_objects_of_a_user_that_was_removed_are_settled(deployment: Deployment, signals: Signals) -> None:
+    kept, orphan = deployment.upload("nele"), deployment.upload("nina")
+    deployment.invoke(kept)
+    deployment.use(client_identity(deployment.fabric.emulation, "successor"))
+    deployment.rename_user("someoneElse")
+    assert counts(deployment.sweep()) == {"committed": 1, "open": 1}
+    named = {line.get("key") for line in signals.log if line["message"].endswith("is not configured")}
+    assert named == {kept["imageKey"], orphan["imageKey"]}
+    assert counts(deployment.sweep(age=2 * DAY)) == {"dead": 1}
+    assert deployment.versions() == {place(kept)}
+
+
+# One batch
+
+
+DAMAGED: list[dict[str, str | None]] = [
+    {"nonces": None},
+    {"nonces": ""},
+    {"nonces": "zz" * 24},
+    {"nonces": "01" * 23},
+    {"nonces": f"{'01' * 24},"},
+    {"transaction-ids": None},
+    {"transaction-ids": "no ids"},
+    {"transaction-ids": "ab" * 31},
+    {"fabric-username": None},
+    {"fabric-username": ""},
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGED, ids=str)
+def test_damaged_metadata_stops_nothing(
+    damage: dict[str, str | None], deployment: Deployment, signals: Signals
+) -> None:
+    first, last = deployment.upload("olaf"), deployment.upload("otto")
+    damaged = deployment.upload("oskar")
+    current = aws.client("s3").head_object(Bucket=deployment.bucket.name, Key=damaged["imageKey"])["Metadata"]
+    metadata = {name: value for name, value in (current | damage).items() if value is not None}
+    deployment.bucket.Object(damaged["imageKey"]).delete(VersionId=damaged["versionId"])
+    put = deployment.bucket.put_object(Key=damaged["imageKey"], Body=b"x", Metadata=metadata)
+    assert counts(deployment.sweep()) == {"dead": 2, "foreign": 1}
+    assert deployment.versions() == {(damaged["imageKey"], put.version_id)}
+    assert {first["imageKey"], last["imageKey"]}.isdisjoint(key for key, _ in deployment.versions())
+    assert signals.message("The metadata of an object is damaged; it is left alone")["key"] == damaged["imageKey"]
+
+
+@pytest.mark.parametrize("operation", ["GetObjectTagging", "HeadObject", "DeleteObject"])
+def test_a_version_that_s3_does_not_answer_for_is_open(operation: str, deployment: Deployment) -> None:
+    first, last = deployment.upload("pia"), deployment.upload("pit")
+    client = aws.client("s3")
+
+    def fail(params: dict[str, Any], **_: Any) -> None:
+        if first["imageKey"] in params["url_path"] or "pia" in params["url"]:
+            raise EndpointConnectionError(endpoint_url="https://s3")
+
+    client.meta.events.register_first(f"before-call.s3.{operation}", fail)
+    try:
+        assert counts(deployment.sweep()) == {"open": 1, "dead": 1}
+    finally:
+        client.meta.events.unregister(f"before-call.s3.{operation}", fail)
+    assert deployment.versions() == {place(first)}
+    assert last["imageKey"] != first["imageKey"]
+
+
+def batches(deployment: Deployment, **event: Any) -> list[dict[str, Any]]:
+    reports = [deployment.sweep(**event)]
+    while reports[-1]["resumeAfter"] is not None:
+        assert len(reports) < 20
+        reports.append(deployment.sweep(**event | {"resumeAfter": reports[-1]["resumeAfter"]}))
+    return reports
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_batch_ends_within_a_key_that_has_many_versions(
+    dry_run: bool, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "_BATCH", 2)
+    for number in range(5):
+        deployment.upload("quentin", key="quentin", request=str(number))
+    reports = batches(deployment, dryRun=dry_run)
+    assert [report["examined"] for report in reports] == [2, 2, 1]
+    assert sum(report["dead"] for report in reports) == 5
+    assert len({each["versionId"] for report in reports for each in report["objects"]}) == 5
+
+
+def test_a_batch_goes_on_behind_versions_of_a_key_that_stay_open(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "_BATCH", 2)
+    for number in range(5):
+        deployment.upload("quirin", key="quirin", request=str(number))
+    for peer in deployment.fabric.emulation.peers:
+        peer.kill()
+    assert [report["open"] for report in batches(deployment)] == [2, 2, 1]
+
+
+def test_a_batch_ends_in_time_within_a_key(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        deployment.upload("quinn", key="quinn", request=str(number))
+    reports = run_with_time_left(deployment, monkeypatch, iter([60.0, 60.0, 16.9]))
+    assert (reports["dead"], reports["resumeAfter"]) == (1, "")
+    assert len(deployment.versions()) == 2
+
+
+@pytest.mark.parametrize("from_start", [True, False])
+def test_a_batch_without_time_does_not_claim_the_end(
+    from_start: bool, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = "" if from_start else deployment.upload("ralf")["imageKey"]
+    deployment.upload("rolf")
+    report = run_with_time_left(deployment, monkeypatch, iter([16.9]), resumeAfter=start)
+    assert (report["examined"], report["resumeAfter"]) == (0, start)
+    assert counts(deployment.sweep(resumeAfter=report["resumeAfter"])) == {"dead": 1}
+
+
+def run_with_time_left(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, left: Iterator[float], **event: Any
+) -> dict[str, Any]:
+    """A batch that has so many seconds left, each time that it looks."""
+    with monkeypatch.context() as patched:
+        run = Sweep.run
+        patched.setattr(Sweep, "run", lambda self, **given: run(self, **given | {"time_left": lambda: next(left)}))
+        return deployment.sweep(**event)
+
+
+def test_a_batchs_answer_fits_into_a_state(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of keys as long as they may be, a batch of a thousand would not."""
+    monkeypatch.setattr("sweep.sweep._MOST_BYTES", 1_000)
+    for number in range(7):
+        deployment.upload(f"{number}" + "\u4e2d" * 20)
+    reports = batches(deployment, dryRun=True)
+    assert len(reports) > 1
+    assert sum(report["dead"] for report in reports) == 7
+    longest = max(len(json.dumps(each)) for report in reports for each in report["objects"])
+    assert all(len(json.dumps(report["objects"])) <= 1_000 + 2 * longest for report in reports)
+
+
+def test_the_largest_answer_is_below_what_step_functions_takes() -> None:
+    from sweep.sweep import _MOST_BYTES
+
+    a_key_and_its_version = 6 * 1024 + 1024 + 200
+    assert _MOST_BYTES + a_key_and_its_version + 10_000 < 262_144
