@@ -51,7 +51,7 @@ def _create_signed_by(sandbox: Sandbox, identity: Identity) -> bool:
     assert status == 200, answer
     named = submission.Submission.of(
         record_type="Donor",
-        request_id="",
+        execution_id="",
         idempotency_key=key,
         fabric_username="",
         chaincode_function="",

@@ -395,35 +395,41 @@ def test_certificates_are_looked_at_once_a_run(deployment: Deployment, signals: 
 # What decides
 
 
-class Lagging:
-    """Peer 0 is behind; peer 1 answers questions about transactions and records only while an envelope that uses up an
-    id is under way, and then once."""
+class Unreachable:
+    """Peer 0 is behind, and peer 1 answers only while an envelope that uses up an id is under way, until it has said
+    what became of that one: `last` is the question with which it does."""
 
-    def __init__(self, deployment: Deployment) -> None:
-        self._answers = 0
+    def __init__(self, deployment: Deployment, *, last: str) -> None:
+        deployment.fabric.emulation.peers[0].pause_commits()
+        self._reached = False
         faults = deployment.fabric.emulation.faults
-        faults.place("before-broadcast", self._let, times=1, function="offchain-stack:retired")
+        faults.place("before-broadcast", self._come_back, times=1, function="offchain-stack:retired")
+        faults.place("query", self._leave, node=1, times=None, function=last)
         faults.place("query", self._refuse, node=1, times=None)
 
-    def _let(self) -> None:
-        self._answers = 1
+    def _come_back(self) -> None:
+        self._reached = True
+
+    def _leave(self) -> str | None:
+        reached, self._reached = self._reached, False
+        return None if reached else "refuse"
 
     def _refuse(self) -> str | None:
-        self._answers, left = self._answers - 1, self._answers
-        return None if left > 0 else "refuse"
+        return None if self._reached else "refuse"
 
 
 def test_the_verdict_under_the_used_up_id_decides_whatever_a_lagging_peer_says(deployment: Deployment) -> None:
     """The other peer cannot be reached before the retirement nor after it."""
-    deployment.fabric.emulation.peers[0].pause_commits()
     uploaded = deployment.upload("lara")
+    deployment.fabric.emulation.peers[0].pause_commits()
     deployment.invoke(uploaded)
-    Lagging(deployment)
+    Unreachable(deployment, last="GetTransactionByID")
     assert counts(deployment.sweep()) == {"committed": 1}
     assert deployment.versions() == {place(uploaded)}
 
 
-def test_a_lagging_peer_alone_decides_nothing(deployment: Deployment) -> None:
+def test_a_lagging_peer_alone_decides_nothing(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sweep.sweep._PER_VERSION", 1.5)
     deployment.fabric.emulation.peers[0].pause_commits()
     uploaded = deployment.upload("lars")
     deployment.invoke(uploaded)
@@ -443,12 +449,14 @@ def test_a_peer_without_the_channel_decides_nothing(deployment: Deployment) -> N
 
 def test_what_a_lagging_peer_does_not_have_yet_is_found_under_another_certificate(deployment: Deployment) -> None:
     """The lagging peer has neither the transaction nor the id that the sweep has used up."""
-    deployment.fabric.emulation.peers[0].pause_commits()
     uploaded = deployment.upload("lisa")
+    deployment.fabric.emulation.peers[0].pause_commits()
     deployment.invoke(uploaded)
     deployment.use(client_identity(deployment.fabric.emulation, "successor"))
-    Lagging(deployment)
+    height = deployment.fabric.emulation.height
+    Unreachable(deployment, last="GetBlockByTxID")
     assert counts(deployment.sweep(age=2 * DAY)) == {"open": 1}
+    assert deployment.fabric.emulation.height == height + 1
     assert deployment.versions() == {place(uploaded)}
 
 
