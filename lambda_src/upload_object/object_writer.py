@@ -1,7 +1,8 @@
-"""The write to S3: an object version that belongs to one execution, proved before it is reported.
+"""The write to S3: an object version that belongs to one invocation, proved before it is reported.
 
 All executions of a submission write the same bytes under the same key, but each stands on a version of its own, so that
-a failed one can delete its version while another relies on its own. Needed of the bucket: versioning, and
+a failed one can delete its version while another relies on its own. So does each invocation of one execution: Step
+Functions may run an EXPRESS execution that was started asynchronously twice. Needed of the bucket: versioning, and
 `s3:PutObject` and `s3:GetObject` on the key (HeadObject asks for the latter).
 """
 
@@ -45,12 +46,11 @@ class Content:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Execution:
-    """Who writes. `execution_id` is Step Functions' own or, in a direct call, Lambda's request id: nobody can repeat
-    it. `nonces` and `transaction_ids`: hex, in the order in which they may be used; empty if none is planned, and the
-    sweep then leaves the object alone."""
+class Invocation:
+    """Who writes. `invocation_id` is Lambda's request id, which nobody can repeat. `nonces` and `transaction_ids`: hex,
+    in the order in which they may be used; empty if none is planned, and the sweep then leaves the object alone."""
 
-    execution_id: str
+    invocation_id: str
     submission_id: str
     nonces: tuple[str, ...]
     transaction_ids: tuple[str, ...]
@@ -58,19 +58,13 @@ class Execution:
     ledger: str
     data_field: str
 
-    @functools.cached_property
-    def mark(self) -> str:
-        """What the metadata says of `execution_id`: 32 hex digits, since an id has an account's number in it and may be
-        long."""
-        return hashlib.sha256(self.execution_id.encode()).hexdigest()[:32]
-
 
 @dataclass(frozen=True, kw_only=True)
 class StoredObject:
-    """The version that an execution owns.
+    """The version that an invocation owns.
 
-    `created` is False where the writer met another execution's version of this submission. `transaction_ids` are the
-    execution's, as its first call planned them; `earlier_transaction_ids` those of other executions that differ.
+    `created` is False if the writer met another invocation's version of this submission. `transaction_ids` are the
+    invocation's; `earlier_transaction_ids` are those of other invocations that differ.
     """
 
     version_id: str
@@ -85,10 +79,10 @@ class ObjectWriter:
     def __init__(self, *, bucket: str) -> None:
         self._bucket = bucket
 
-    def write(self, *, key: str, content: Content, execution: Execution) -> StoredObject:
-        """Make sure that `execution` owns a version with `content` under `key`, and return it.
+    def write(self, *, key: str, content: Content, invocation: Invocation) -> StoredObject:
+        """Make sure that `invocation` owns a version with `content` under `key`, and return it.
 
-        A repeated call finds the version of the first and writes nothing. Where another execution's version has come
+        A repeated call finds the version of the first and writes nothing. If another invocation's version has come
         between the two, the repeated call writes once more and the first version is left to the sweep.
 
         Raises StorageUnavailable where S3 did not confirm the write, whether or not it took place.
@@ -98,7 +92,7 @@ class ObjectWriter:
         for attempt in range(_ATTEMPTS):
             time.sleep(SystemRandom().uniform(0, 0.05 * attempt))
             try:
-                return self._put(key, content, execution, met)
+                return self._put(key, content, invocation, met)
             except (BotoCoreError, ClientError) as error:
                 failure = error
             logger.warning("PutObject failed", extra={"code": _code(failure), "attempt": attempt})
@@ -106,8 +100,11 @@ class ObjectWriter:
             found = self._head(key)
             if found is not None:
                 met = found["Metadata"]
-                if (met.get("execution-id"), met.get(_sha256_name(execution))) == (execution.mark, content.sha256):
-                    return _confirmed(found, met, content, execution)
+                if (met.get("invocation-id"), met.get(_sha256_name(invocation))) == (
+                    invocation.invocation_id,
+                    content.sha256,
+                ):
+                    return _confirmed(found, met, content, invocation)
             if not _may_pass(failure) or time.monotonic() - begun > _PATIENCE:
                 break
         raise _unavailable() from failure
@@ -120,23 +117,23 @@ class ObjectWriter:
         found = self._head(key)
         return _transaction_ids(found["Metadata"]) if found is not None else ()
 
-    def _put(self, key: str, content: Content, execution: Execution, met: dict[str, str] | None) -> StoredObject:
-        """Write, only if nothing is there unless another execution's version was `met` (its metadata)."""
+    def _put(self, key: str, content: Content, invocation: Invocation, met: dict[str, str] | None) -> StoredObject:
+        """Write, only if nothing is there unless another invocation's version was `met` (its metadata)."""
         earlier = () if met is None else _transaction_ids(met)
         metadata = {
-            "submission-id": execution.submission_id,
-            "execution-id": execution.mark,
+            "submission-id": invocation.submission_id,
+            "invocation-id": invocation.invocation_id,
             "created": "true" if met is None else "false",
             # With its nonces the sweep can use up transaction ids that must not commit any more.
-            **({"nonces": ",".join(execution.nonces)} if execution.nonces else {}),
-            # The own ones first, then those of other executions.
-            "transaction-ids": ",".join(dict.fromkeys([*execution.transaction_ids, *earlier])),
-            "fabric-username": quote(execution.fabric_username, safe=_SAFE),
+            **({"nonces": ",".join(invocation.nonces)} if invocation.nonces else {}),
+            # The own ones first, then those of other invocations.
+            "transaction-ids": ",".join(dict.fromkeys([*invocation.transaction_ids, *earlier])),
+            "fabric-username": quote(invocation.fabric_username, safe=_SAFE),
             # After a move to another network its sweep leaves the object alone.
-            "ledger": quote(execution.ledger, safe=_SAFE),
-            _sha256_name(execution): content.sha256,
+            "ledger": quote(invocation.ledger, safe=_SAFE),
+            _sha256_name(invocation): content.sha256,
         }
-        # The condition makes the SDK's own retry safe; without it a retry could leave two versions of one execution.
+        # The condition makes the SDK's own retry safe; without it a retry could leave two versions of one invocation.
         client = aws.client("s3") if met is None else aws.client("s3", attempts=1)
         with subsegment("PutObject"):
             answer = client.put_object(
@@ -149,7 +146,7 @@ class ObjectWriter:
                 Metadata=metadata,
                 **({"IfNoneMatch": "*"} if met is None else {}),
             )
-        return _confirmed(answer, metadata, content, execution)
+        return _confirmed(answer, metadata, content, invocation)
 
     def _head(self, key: str) -> dict[str, Any] | None:
         """What lies under `key`, or None. Without s3:ListBucket S3 says 403 for nothing there."""
@@ -165,7 +162,7 @@ class ObjectWriter:
 
 
 def _confirmed(
-    answer: dict[str, Any], metadata: dict[str, str], content: Content, execution: Execution
+    answer: dict[str, Any], metadata: dict[str, str], content: Content, invocation: Invocation
 ) -> StoredObject:
     """Read S3's answer to PutObject or HeadObject, or raise StorageUnavailable where it does not prove our content."""
     version_id = answer.get("VersionId", "null")
@@ -175,7 +172,7 @@ def _confirmed(
     encrypted_with_kms = answer.get("ServerSideEncryption", "").startswith("aws:kms")
     if not encrypted_with_kms and re.fullmatch(r"[0-9a-f]{32}", etag) and etag != content.md5:
         raise _unavailable("the ETag is not the MD5 of what was sent")
-    own = len(execution.transaction_ids)
+    own = len(invocation.transaction_ids)
     transaction_ids = _transaction_ids(metadata)
     return StoredObject(
         version_id=version_id,
@@ -185,9 +182,9 @@ def _confirmed(
     )
 
 
-def _sha256_name(execution: Execution) -> str:
+def _sha256_name(invocation: Invocation) -> str:
     """S3 keeps metadata names in lower case."""
-    return f"{execution.data_field.lower()}-sha256"
+    return f"{invocation.data_field.lower()}-sha256"
 
 
 def _transaction_ids(metadata: dict[str, str]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from shared.submission import Submission, creator, transaction_id
 
 from . import content_type, encoded_data, request
 from .callers import Callers
-from .object_writer import Content, Execution, ObjectWriter
+from .object_writer import Content, Invocation, ObjectWriter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,17 +29,17 @@ class Uploader:
     writer: ObjectWriter
 
     def upload(self, event: object, *, invocation_id: str) -> dict[str, Any]:
-        """Check everything, then store the data as an object version that belongs to this execution alone.
+        """Check everything, then store the data as an object version that belongs to this invocation alone.
 
         `event` has `chaincodeFunctionArgs` (what the caller sent, of any shape), `submission` (`idempotencyKey`,
         `fabricUsername`, `functionType`, `chaincodeFunction`, `caller`; an absent or empty one is not given) and
         `executionId` (Step Functions' own; absent or empty in a direct call). `invocation_id` is Lambda's request id:
-        it names an execution that has no `executionId`.
+        it also names a submission that has neither an Idempotency-Key nor an `executionId`.
 
         Returns, for a donor: `imageKey`, `imageHash` (hex MD5), `imageSha256` (hex), `versionId`, `contentType`, `size`
-        (bytes), `created` (False where another execution of this submission was there before), `callerNamed` (by an
+        (bytes), `created` (False if another invocation for this submission was there before), `callerNamed` (by an
         Idempotency-Key), `submissionId`, `nonces` (hex), `transactionIds` (of those nonces and the identity's
-        certificate), `earlierTransactionIds` (what other executions planned, where it differs), `fabricUsername`,
+        certificate), `earlierTransactionIds` (what other invocations planned, if it differs), `fabricUsername`,
         `chaincodeFunction`, `record` (fields as sent).
 
         Raises before anything is written: InvalidRequest, Forbidden, the record type's invalid-data and data-too-large
@@ -52,10 +52,9 @@ class Uploader:
         data, declared_type = encoded_data.decode(asked.data, self.record_type)
         media_type = content_type.determine(data, declared_type, self.record_type)
         content = Content(data=data, content_type=media_type.name)
-        execution_id = asked.execution_id or invocation_id
         submission = Submission.of(
             record_type=self.record_type.name,
-            execution_id=execution_id,
+            execution_id=asked.execution_id or invocation_id,
             idempotency_key=asked.idempotency_key,
             fabric_username=username,
             chaincode_function=asked.chaincode_function,
@@ -71,8 +70,8 @@ class Uploader:
         stored = self.writer.write(
             key=key,
             content=content,
-            execution=Execution(
-                execution_id=execution_id,
+            invocation=Invocation(
+                invocation_id=invocation_id,
                 submission_id=submission.submission_id,
                 nonces=nonces,
                 transaction_ids=transaction_ids,

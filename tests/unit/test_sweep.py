@@ -60,8 +60,10 @@ class Deployment:
         identities.from_environment.cache_clear()
 
     def upload(self, name: str, *, key: str = "", request: str = "one") -> dict[str, Any]:
-        changes = {"donorUserName": name, "idempotencyKey": key, "executionId": f"{quote(name)}-{request}"}
-        return upload_object.handler(upload_samples.event(**changes), Context())  # type: ignore[return-value]
+        execution = f"{quote(name)}-{request}"
+        changes = {"donorUserName": name, "idempotencyKey": key, "executionId": execution}
+        context = Context(aws_request_id=execution)
+        return upload_object.handler(upload_samples.event(**changes), context)  # type: ignore[return-value]
 
     def invoke(self, uploaded: dict[str, Any], *, remaining: float = 3.0, attempt: str = "first") -> dict[str, Any]:
         about_object = {name: uploaded[name] for name in ("imageKey", "imageHash", "imageSha256")}
