@@ -47,16 +47,23 @@ class Content:
 
 @dataclass(frozen=True, kw_only=True)
 class Invocation:
-    """Who writes. `invocation_id` is Lambda's request id, which nobody can repeat. `nonces` and `transaction_ids`: hex,
-    in the order in which they may be used; empty if none is planned, and the sweep then leaves the object alone."""
+    """Who writes: `request_id` is Lambda's, which nobody can repeat, and `execution_id` Step Functions' own, or empty.
+    `nonces` and `transaction_ids`: hex, in the order in which they may be used; empty if none is planned, and the sweep
+    then leaves the object alone."""
 
-    invocation_id: str
+    request_id: str
+    execution_id: str
     submission_id: str
     nonces: tuple[str, ...]
     transaction_ids: tuple[str, ...]
     fabric_username: str
     ledger: str
     data_field: str
+
+    @functools.cached_property
+    def mark(self) -> str:
+        """What the metadata says of the two ids, which are long and name the account: 32 hex digits."""
+        return hashlib.sha256(f"{self.execution_id} {self.request_id}".encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +108,7 @@ class ObjectWriter:
             if found is not None:
                 met = found["Metadata"]
                 if (met.get("invocation-id"), met.get(_sha256_name(invocation))) == (
-                    invocation.invocation_id,
+                    invocation.mark,
                     content.sha256,
                 ):
                     return _confirmed(found, met, content, invocation)
@@ -122,7 +129,7 @@ class ObjectWriter:
         earlier = () if met is None else _transaction_ids(met)
         metadata = {
             "submission-id": invocation.submission_id,
-            "invocation-id": invocation.invocation_id,
+            "invocation-id": invocation.mark,
             "created": "true" if met is None else "false",
             # With its nonces the sweep can use up transaction ids that must not commit any more.
             **({"nonces": ",".join(invocation.nonces)} if invocation.nonces else {}),

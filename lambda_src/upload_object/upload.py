@@ -71,7 +71,8 @@ class Uploader:
             key=key,
             content=content,
             invocation=Invocation(
-                invocation_id=invocation_id,
+                request_id=invocation_id,
+                execution_id=asked.execution_id,
                 submission_id=submission.submission_id,
                 nonces=nonces,
                 transaction_ids=transaction_ids,

@@ -24,10 +24,11 @@ CONTENT = Content(data=PNG, content_type="image/png")
 OWN_IDS, OTHER_IDS = tuple(c * 64 for c in "abc"), tuple(c * 64 for c in "def")
 
 
-def invocation(invocation_id: str, transaction_ids: tuple[str, ...] = OWN_IDS, **changes: str) -> Invocation:
+def invocation(request_id: str, transaction_ids: tuple[str, ...] = OWN_IDS, **changes: str) -> Invocation:
     return dataclasses.replace(
         Invocation(
-            invocation_id=invocation_id,
+            request_id=request_id,
+            execution_id="",
             submission_id="0123",
             nonces=("01" * 24, "02" * 24, "03" * 24),
             transaction_ids=transaction_ids,
@@ -70,7 +71,7 @@ def test_the_first_execution_creates_the_object(bucket: Any, s3: S3Faults, write
     assert found["ChecksumSHA256"] == base64.b64encode(hashlib.sha256(PNG).digest()).decode()
     assert found["Metadata"] == {
         "submission-id": "0123",
-        "invocation-id": "one",
+        "invocation-id": invocation("one").mark,
         "created": "true",
         "nonces": ",".join(("01" * 24, "02" * 24, "03" * 24)),
         "transaction-ids": ",".join(OWN_IDS),
@@ -110,8 +111,8 @@ def test_another_execution_gets_a_version_of_its_own(bucket: Any, write: Any) ->
     assert (second.created, second.transaction_ids, second.earlier_transaction_ids) == (False, OWN_IDS, ())
     found = versions(bucket)
     assert {i: (m["invocation-id"], m["created"]) for i, m in found.items()} == {
-        first.version_id: ("one", "true"),
-        second.version_id: ("two", "false"),
+        first.version_id: (invocation("one").mark, "true"),
+        second.version_id: (invocation("two").mark, "false"),
     }
     assert write(invocation("two")) == second
     bucket.Object(KEY).Version(second.version_id).delete()
@@ -134,7 +135,7 @@ def test_a_repeated_call_after_another_execution_still_owns_a_version(bucket: An
     write(invocation("two"))
     again = write(invocation("one"))
     assert not again.created
-    assert versions(bucket)[again.version_id]["invocation-id"] == "one"
+    assert versions(bucket)[again.version_id]["invocation-id"] == invocation("one").mark
 
 
 def test_an_object_of_someone_else_is_left_alone(bucket: Any, write: Any) -> None:
