@@ -231,6 +231,13 @@ def test_success_answers_the_transaction_and_the_object_and_drops_the_picture(ru
     assert run.kept
 
 
+def test_a_transaction_that_cannot_be_named_is_absent_from_the_answer(run: Run) -> None:
+    answer = run(chaincode=[{}])
+    assert answer["status"] == "SUCCEEDED"
+    assert json.loads(answer["output"]) == {name: run.upload[name] for name in ("imageKey", "imageHash", "imageSha256")}
+    assert run.kept
+
+
 def test_too_large_data_is_refused_without_any_call(run: Run) -> None:
     answer = run(upload=[], dataTooLarge=True)
     assert (answer["status"], answer["error"]) == ("FAILED", "ImageTooLarge")

@@ -385,6 +385,36 @@ def test_lines_name_the_transaction_of_the_moment(deployment: Deployment, signal
     assert answer["transactionId"] == donor.ids(identity)[1]
 
 
+def test_a_transaction_that_cannot_be_named_is_absent(deployment: Deployment) -> None:
+    """The certificate was renewed, and qscc does not answer; the record says that the request succeeded."""
+    donor = Donor()
+    first = handler(deployment.event(donor), Context())
+    renewed = client_identity(deployment.fabric.emulation, "renewed")
+    deployment.rotate("user", renewed)
+    identities.from_environment.cache_clear()
+    event = deployment.event(donor)
+    event["submission"] |= {
+        "created": False,
+        "transactionIds": donor.ids(renewed),
+        "earlierTransactionIds": donor.ids(deployment.fabric.identity),
+    }
+    assert handler(settling(event), Context()) == first
+    deployment.fabric.emulation.faults.place("query", "refuse", times=None, function="GetTransactionByID")
+    assert handler(settling(event), Context()) == {}
+
+
+def test_what_the_chaincode_returns_is_not_carried_through_the_workflow(deployment: Deployment) -> None:
+    donor, reading = Donor(), {"chaincodeFunction": "queryDonor"}
+    handler(deployment.event(donor), Context())
+    direct = {"functionType": "invoke", "chaincodeFunctionArgs": {"donorUserName": donor.name}} | reading
+    functions = {"invoke": ["createDonor", "queryDonor"]}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHAINCODE_FUNCTIONS", json.dumps(functions))
+        assert json.loads(handler(direct, Context())["result"])["donorUserName"] == donor.name
+        planned = deployment.event(Donor(), **reading, chaincodeFunctionArgs=direct["chaincodeFunctionArgs"])
+        assert set(handler(planned, Context())) == {"transactionId"}
+
+
 def test_a_query_is_an_answer_and_no_creation(deployment: Deployment, signals: Signals) -> None:
     donor = Donor()
     handler(deployment.event(donor), Context())

@@ -440,6 +440,15 @@ def test_an_earlier_transaction_that_cannot_be_looked_up_may_be_there(fabric: Fa
     assert fabric.emulation.height == height
 
 
+def test_a_record_that_is_ours_is_success_without_an_id_if_no_transaction_can_be_looked_up(fabric: Fabric) -> None:
+    ledger, donor = fabric.warm(), Donor()
+    earlier = fabric.submit(ledger, donor.request())
+    renewed = client_identity(fabric.emulation, "lambdaUser-renewed")
+    fabric.emulation.faults.place("query", "refuse", times=None, function="GetTransactionByID")
+    request = donor.request(first=False, earlier_transaction_ids=[str(earlier.transaction_id)])
+    assert fabric.submit(ledger, request, identity=renewed) == Committed(transaction_id=None)
+
+
 @pytest.mark.parametrize("first", [True, False])
 def test_a_record_of_another_is_final_only_if_the_transactions_can_be_looked_up(fabric: Fabric, first: bool) -> None:
     """The record may have replaced what an earlier attempt wrote."""

@@ -560,13 +560,16 @@ class _Submission:
         return len(found.arguments) == len(call.arguments) and all(map(_same, found.arguments, call.arguments))
 
     def _find_earlier(self) -> Committed | None:
-        """An earlier attempt that succeeded under an id other than those of this identity. Raises OutcomeUnknown if the
-        ledger cannot be asked: a second transaction under an id of this identity could then be one too many."""
+        """An earlier attempt that succeeded under an id other than those of this identity. If that cannot be looked up,
+        only the record can say so. Raises OutcomeUnknown otherwise: a second transaction could be one too many."""
         for transaction_id in self._earlier:
             self._current = transaction_id
             try:
                 found = self._ledger.find(self._identity, transaction_id, deadline=self._deadline)
             except (errors.LedgerUnavailable, errors.EndorsementFailed) as error:
+                outcome, _ = self._read_record(self._ledger._by_readiness())
+                if outcome:
+                    return outcome
                 raise self._unknown() from error
             if found and found.code == "VALID":
                 settled = self._settle(found)
