@@ -1,13 +1,14 @@
 """The ledger client on a real network with all nodes up."""
 
 import datetime
+import itertools
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from shared import errors
+from shared import errors, submission
 from shared.ledger.client import FabricLedger
 from shared.ledger.interface import Call, Committed, Submit, TransactionStatus
 from shared.ledger.records import list_call, read_call, read_list, read_record
@@ -98,9 +99,31 @@ def test_a_refusal_of_the_chaincode(real: RealFabric) -> None:
 
 def test_a_retired_id_can_no_longer_commit(real: RealFabric) -> None:
     ledger, donor = real.ledger(), Donor()
-    retired = ledger.retire(real.identity, donor.nonces[0], "why", deadline=time.monotonic() + 10)
-    assert retired.code not in ("VALID", "DUPLICATE_TXID")
-    assert real.submit(ledger, donor.request()).transaction_id == donor.ids(real.identity)[1]
+    for number, nonce in enumerate(itertools.islice(submission.series(donor.nonces), 4)):
+        assert ledger.retire(real.identity, nonce, "why", deadline=time.monotonic() + 10) is None
+        again = ledger.retire(real.identity, nonce, "why", deadline=time.monotonic() + 10)
+        assert again is not None, number
+        assert again.code not in ("VALID", "DUPLICATE_TXID")
+    creator = submission.creator(real.identity.msp_id, real.identity.certificate)
+    fifth = next(itertools.islice(submission.series(donor.nonces), 4, None))
+    committed = real.submit(ledger, donor.request())
+    assert committed.transaction_id == submission.transaction_id(fifth, creator)
+    found = ledger.retire(real.identity, fifth, "why", deadline=time.monotonic() + 10)
+    assert found is not None
+    assert (found.transaction_id, found.code, found.function) == (committed.transaction_id, "VALID", "createDonor")
+
+
+def test_what_is_not_there_yet_is_not_denied_by_a_peer_that_lags(real: RealFabric) -> None:
+    """Each peer here has `known`, so that each one's word counts."""
+    ledger, donor = real.ledger(), Donor()
+    known = real.submit(ledger, donor.request()).transaction_id
+    record = Donor().request().created_record
+    assert record is not None
+    unknown = {"deadline": time.monotonic() + 10, "after": known}
+    assert ledger.find(real.identity, "ab" * 32, **unknown) is None
+    assert not ledger.has_record(real.identity, record, **unknown)
+    with pytest.raises(errors.LedgerUnavailable):
+        ledger.find(real.identity, "ab" * 32, deadline=time.monotonic() + 10, after="cd" * 32)
 
 
 def test_a_query(real: RealFabric) -> None:
@@ -145,7 +168,9 @@ def test_the_status_of_transactions(real: RealFabric) -> None:
     began = datetime.datetime.now(datetime.UTC)
     first = real.submit(ledger, donor.request()).transaction_id
     second = real.submit(ledger, Donor().request()).transaction_id
-    retired = ledger.retire(real.identity, Donor().nonces[0], "why", deadline=time.monotonic() + 10)
+    used_up = Donor()
+    assert ledger.retire(real.identity, used_up.nonces[0], "why", deadline=time.monotonic() + 10) is None
+    retired = used_up.ids(real.identity)[0]
 
     def status(transaction_id: str) -> TransactionStatus:
         found = ledger.status(real.identity, transaction_id, deadline=time.monotonic() + 10)
@@ -153,11 +178,11 @@ def test_the_status_of_transactions(real: RealFabric) -> None:
         return found
 
     assert (status(first).code, status(second).code) == ("VALID", "VALID")
-    assert 0 < status(first).block_number < status(second).block_number < status(retired.transaction_id).block_number
+    assert 0 < status(first).block_number < status(second).block_number < status(retired).block_number
     claimed = status(first).timestamp
     assert claimed is not None
     assert abs(claimed - began) < datetime.timedelta(minutes=1)
-    assert status(retired.transaction_id).code == retired.code != "VALID"
+    assert status(retired).code == real.code(retired) != "VALID"
     assert ledger.status(real.identity, "ab" * 32, deadline=time.monotonic() + 10) is None
 
 
