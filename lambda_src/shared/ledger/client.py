@@ -18,10 +18,12 @@ from ..identity import Identity
 from ..observability import identify, logger, subsegment
 from . import messages
 from .commit_listener import CommitListener
-from .endorsement import Endorsements, chaincode_ran, endorse
+from .discovery import ChannelPolicy
+from .endorsement import Endorsements, Needed, chaincode_ran, endorse
 from .interface import Call, Committed, CreatedRecord, FoundTransaction, Submit, TransactionStatus
 from .network import Network, Timing
 from .ordering import Orderers, Taken
+from .policy import ConfiguredPolicy, Policy
 from .transport import CallFailed, Connection
 
 _Events = queue.SimpleQueue[str | Taken | None]
@@ -56,6 +58,10 @@ class FabricLedger:
         # The event stream has connections of its own: making it anew must not disturb endorsement.
         self._event_connections = [Connection(peer, network.tls_roots, self._timing) for peer in network.peers]
         self._listener = CommitListener(network.channel, self._event_connections, self._timing)
+        asked = network.endorsing_organizations
+        self._policy: Policy = (
+            ConfiguredPolicy(organizations=asked) if asked else ChannelPolicy(network, self._peers, self._timing)
+        )
 
     def submit(self, identity: Identity, request: Submit, *, deadline: float) -> Committed:
         """See `Ledger.submit`."""
@@ -353,6 +359,8 @@ class _Submission:
             if self._conflicts == _MOST_CONFLICTS:
                 raise self._invalid("Other requests kept changing the same record; nothing was changed. Try again.")
         elif invalid.ordered:
+            if invalid.code == "ENDORSEMENT_POLICY_FAILURE":
+                self._ledger._policy.forget()
             raise self._invalid(
                 f"The ledger refused the transaction as {invalid.code}; nothing was changed. Try again."
             )
@@ -422,12 +430,13 @@ class _Submission:
     def _endorse(self, proposal: messages.Proposal) -> Endorsements:
         began = time.monotonic()
         deadline = min(self._deadline - self._timing.commit_reserve, began + self._timing.endorse)
+        needed = Needed(policy=self._ledger._policy, identity=self._identity, peers=self._network.endorsements)
         disagreements, silence_noticed = 0, False
         while True:
             endorsements = endorse(
                 proposal,
                 self._ledger._peers,
-                required=self._network.endorsements,
+                needed=needed,
                 timing=self._timing,
                 deadline=deadline,
                 on_silence=self._read_while_silent,
@@ -455,8 +464,15 @@ class _Submission:
                 "refusal": endorsements.refusal,
                 "failures": endorsements.failures,
                 "disagree": endorsements.disagree,
+                "lacking": endorsements.lacking,
             },
         )
+        if endorsements.lacking.get("notConfigured"):
+            logger.error(
+                "The endorsement policy cannot be met: it needs organizations of which no peer is configured. Add one "
+                "of each to the deployment's peers",
+                extra={"organizations": endorsements.lacking["notConfigured"]},
+            )
         if endorsements.disagree:
             raise self._not_ordered(errors.EndorsementFailed, "The peers of the ledger do not agree. Try again later.")
         readable = True
@@ -468,6 +484,10 @@ class _Submission:
             raise self._not_ordered(errors.ChaincodeRejected, "The chaincode refused the request. Check its fields.")
         if endorsements.denied and not refused:
             raise self._not_ordered(errors.EndorsementFailed, _UNUSABLE)
+        if endorsements.lacking:
+            raise self._not_ordered(
+                errors.LedgerUnavailable, "Too few organizations of the ledger endorsed the request. Try again later."
+            )
         raise self._not_ordered(errors.LedgerUnavailable, "The ledger's peers could not answer. Try again later.")
 
     def _order(self, envelope: bytes, events: _Events) -> FoundTransaction:

@@ -8,15 +8,19 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """`address` is `host:port`; `tls_hostname` is the name in the node's certificate where it is not the host."""
+    """`address` is `host:port`; `tls_hostname` is the name in the node's certificate where it is not the host; `msp_id`
+    is a peer's organisation, if the settings say it."""
 
     address: str
     tls_hostname: str | None = None
+    msp_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """`tls_roots` is PEM text. `endorsements` is how many peers must agree; all of `peers` are asked."""
+    """`tls_roots` is PEM text. All of `peers` are asked to endorse, and `endorsements` of them must agree. They must be
+    of so many different `endorsing_organizations`, or of these by their MSP ids; by default of those that the
+    chaincode's endorsement policy asks for."""
 
     channel: str
     chaincode: str
@@ -24,12 +28,13 @@ class Network:
     orderers: tuple[Endpoint, ...]
     tls_roots: str
     endorsements: int = 1
+    endorsing_organizations: int | tuple[str, ...] | None = None
 
     @classmethod
     def from_json(cls, text: str, fetch: Callable[[str, str], str]) -> "Network":
         """Read the JSON object that the deployment wrote:
-        `{"channel", "chaincode", "peers": [{"endpoint", "tlsHostname"?}], "orderers": [same], "tlsRoots",
-        "endorsements"}`.
+        `{"channel", "chaincode", "peers": [{"endpoint", "tlsHostname"?, "mspId"?}], "orderers": [same], "tlsRoots",
+        "endorsements", "endorsingOrganizations"?: number or MSP ids}`.
 
         `tlsRoots` is PEM text or `s3://bucket/key`, for which `fetch(bucket, key)` returns the text. Raises KeyError or
         ValueError where it is not such an object.
@@ -46,16 +51,24 @@ class Network:
             orderers=tuple(_endpoint(orderer) for orderer in value["orderers"]),
             tls_roots=roots,
             endorsements=value.get("endorsements", 1),
+            endorsing_organizations=_organizations(value.get("endorsingOrganizations")),
         )
         if not network.peers or not network.orderers:
             raise ValueError("FABRIC_NETWORK: peers and orderers need one entry each")
         if not 1 <= network.endorsements <= len(network.peers):
             raise ValueError("FABRIC_NETWORK: endorsements must be between 1 and the number of peers")
+        asked = network.endorsing_organizations
+        if asked is not None and not 1 <= (asked if isinstance(asked, int) else len(asked)) <= len(network.peers):
+            raise ValueError("FABRIC_NETWORK: endorsingOrganizations must be between 1 and the number of peers")
         return network
 
 
 def _endpoint(value: dict[str, str]) -> Endpoint:
-    return Endpoint(address=value["endpoint"], tls_hostname=value.get("tlsHostname"))
+    return Endpoint(address=value["endpoint"], tls_hostname=value.get("tlsHostname"), msp_id=value.get("mspId"))
+
+
+def _organizations(value: Any) -> int | tuple[str, ...] | None:
+    return tuple(value) if isinstance(value, list) else value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +84,12 @@ class Timing:
     """An endorsement, however slow the chaincode."""
     agreement: float = 0.25
     """How much longer to wait for the other peers once enough have endorsed, so that their results are compared."""
+    discovery: float = 1.0
+    """How long a peer's word on the endorsement policy is awaited, beside the endorsements."""
+    discovery_age: float = 300.0
+    """How old that word may be when it is relied on."""
+    discovery_retry: float = 10.0
+    """Before peers that could not tell the policy, or told one that is not met, are asked again."""
     silence: float = 2.0
     """Chaincode silent for so long: the record is read meanwhile, since some shims never answer for a refusal."""
     evaluate: float = 3.0

@@ -31,6 +31,8 @@ class Connection:
 
     def __init__(self, endpoint: Endpoint, tls_roots: str, timing: Timing) -> None:
         self.address = endpoint.address
+        self.msp_id = endpoint.msp_id
+        """A peer's organisation: as it last signed, or as the settings say before that; None if neither is known."""
         self._endpoint = endpoint
         self._credentials = grpc.ssl_channel_credentials(tls_roots.encode())
         self._timing = timing
