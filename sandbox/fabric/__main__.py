@@ -30,7 +30,11 @@ def main() -> int | str:
     parser.add_argument("--peers", type=int, default=1)
     parser.add_argument("--orderers", type=int, default=1)
     parser.add_argument("--batch-timeout", type=float, default=0.05, help="seconds")
-    parser.add_argument("--endorsements", type=int, default=1, help="distinct peers that must endorse")
+    parser.add_argument(
+        "--endorsements", type=int, default=1, help="distinct peers of a single organisation that must endorse"
+    )
+    parser.add_argument("--organizations", type=int, default=1, help="each with so many peers: Org1MSP, Org2MSP, ...")
+    parser.add_argument("--policy", help="endorsement policy, such as \"OR('Org1MSP.peer', 'Org2MSP.peer')\"")
     options = parser.parse_intermixed_args()
     if options.command == "serve":
         _serve(options)
@@ -57,6 +61,8 @@ def _serve(options: argparse.Namespace) -> None:
             orderers=options.orderers,
             batch_timeout=options.batch_timeout,
             endorsements_required=options.endorsements,
+            other_organizations=[f"Org{number}MSP" for number in range(2, options.organizations + 1)],
+            policy=options.policy,
         ) as network,
         ControlServer(network, state),
     ):

@@ -22,6 +22,7 @@ from sandbox.fabric.messages import (
     transaction_id,
 )
 from sandbox.fabric.msp import Membership, NotAMember
+from sandbox.fabric.policy import Policy, is_met
 
 _CODE: dict[str, int] = dict(ValidationCode.items())
 VALID = _CODE["VALID"]
@@ -31,13 +32,10 @@ Update = tuple[str, str, bytes | None, Version]  # namespace, key, value, versio
 class Rules:
     """The channel's rules that every peer applies alike."""
 
-    def __init__(
-        self, *, membership: Membership, chaincodes: frozenset[str], org: str, endorsements_required: int
-    ) -> None:
+    def __init__(self, *, membership: Membership, chaincodes: frozenset[str], policy: Policy) -> None:
         self._membership = membership
         self._chaincodes = chaincodes
-        self._org = org
-        self._required = endorsements_required
+        self._policy = policy
 
     def commit(self, block: Block, ledger: Ledger) -> None:
         """Validates the block against the ledger, writes the state of what is valid, and appends the block."""
@@ -145,16 +143,15 @@ class Rules:
         if not written <= self._chaincodes:
             return INVALID_CHAINCODE
         payload = transaction.action_payload.action.proposal_response_payload
-        endorsers = set()
+        endorsers = []
         for endorsement in transaction.action_payload.action.endorsements:
             try:
                 endorser = self._membership.member(endorsement.endorser)
             except NotAMember:
                 continue
-            is_peer = endorser.msp_id == self._org and endorser.role == "peer"
-            if is_peer and endorser.signed(payload + endorsement.endorser, endorsement.signature):
-                endorsers.add(endorser.fingerprint)
-        return VALID if len(endorsers) >= self._required else _CODE["ENDORSEMENT_POLICY_FAILURE"]
+            if endorser.signed(payload + endorsement.endorser, endorsement.signature):
+                endorsers.append(endorser)
+        return VALID if is_met(self._policy, endorsers) else _CODE["ENDORSEMENT_POLICY_FAILURE"]
 
 
 def _conflict(transaction: Transaction, ledger: Ledger, updates: list[Update], written: set[tuple[str, str]]) -> int:

@@ -59,7 +59,7 @@ class Endorser:
         self,
         *,
         channel: str,
-        org: str,
+        orgs: frozenset[str],
         membership: Membership,
         identity: Identity,
         chaincodes: Mapping[str, Chaincode],
@@ -67,7 +67,7 @@ class Endorser:
         execute_timeout: float,
     ) -> None:
         self._channel = channel
-        self._org = org
+        self._orgs = orgs
         self._membership = membership
         self._identity = identity
         self._chaincodes = chaincodes
@@ -128,16 +128,17 @@ class Endorser:
             return None
         if peer.ledger.find(proposal.tx_id):
             return f"duplicate transaction found [{proposal.tx_id}]. Creator [{proposal.creator.hex()}]"
-        if proposal.chaincode != "qscc" and not self._writes(member):
+        if proposal.chaincode != "qscc" and not self.writes(member):
             return _POLICY_REFUSES.format(channel=proposal.channel)
         return None
 
     def reads(self, msp_id: str, role: str) -> bool:
         """Whether the channel's Readers policy for applications admits this role."""
-        return msp_id == self._org and role in ("admin", "peer", "client")
+        return msp_id in self._orgs and role in ("admin", "peer", "client")
 
-    def _writes(self, member: Member) -> bool:
-        return member.msp_id == self._org and member.role in ("client", "admin")
+    def writes(self, member: Member) -> bool:
+        """Whether the channel's Writers policy for applications admits this member."""
+        return member.msp_id in self._orgs and member.role in ("client", "admin")
 
     async def _endorse(self, proposal: Proposal, context: Any, peer: Peer) -> bytes:
         chaincode = self._chaincodes.get(proposal.chaincode)

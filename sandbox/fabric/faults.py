@@ -20,6 +20,7 @@ Step = Literal[
     "after-broadcast",
     "before-commit-event",
     "deliver",
+    "discovery",
 ]
 Action = Literal["refuse", "reset", "hang"] | int | Callable[[], object]
 _STEPS = get_args(Step)
@@ -75,10 +76,11 @@ class Faults:
       after-broadcast      envelope taken, answer not sent                                          orderers
       before-commit-event  committed, the block not sent to this stream                             peers
       deliver              a stream of blocks is being opened                                       peers
+      discovery            service discovery is asked                                               peers
     Actions: "refuse" (gRPC UNAVAILABLE), "reset" (the TCP connection is torn), "hang" (until released or the client
     leaves), an int (that status as the answer: of the broadcast, of the chaincode, of the deliver stream, or elsewhere
-    of a proposal as the peer's own error), or a callable without arguments, run in a thread of its own; what it returns
-    is the next action, None to go on.
+    of a proposal as the peer's own error; service discovery answers an error), or a callable without arguments, run in
+    a thread of its own; what it returns is the next action, None to go on.
     """
 
     def __init__(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+from collections.abc import Callable
 from typing import cast
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on with time 0: closing sends RST
@@ -23,6 +24,7 @@ class Gate:
         self._connections: dict[int, _FromClient] = {}
         self._open: set[_FromClient] = set()
         self.frozen = False
+        self.delay = 0.0
 
     async def open(self, upstream_port: int) -> None:
         self._upstream_port = upstream_port
@@ -140,15 +142,25 @@ class _ToServer(asyncio.Protocol):
     def __init__(self, client: _FromClient) -> None:
         self._client = client
         self.transport: asyncio.Transport = None  # type: ignore[assignment]  # set as the connection is made
+        self._due = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        self._client.transport.write(data)
+        self._later(lambda: self._client.transport.write(data))
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._client.transport.close()
+        self._later(self._client.transport.close)
+
+    def _later(self, pass_on: Callable[[], None]) -> None:
+        """Pass something on to the client after the node's delay, in the order in which it came."""
+        loop = asyncio.get_running_loop()
+        self._due = max(self._due, loop.time() + self._client._gate.delay)
+        if self._due <= loop.time():
+            pass_on()
+        else:
+            loop.call_at(self._due, lambda: None if self._client.transport.is_closing() else pass_on())
 
     def pause_writing(self) -> None:
         self._client.transport.pause_reading()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -14,6 +14,7 @@ from hfc.protos.common import common_pb2, configtx_pb2
 
 from sandbox.fabric.chaincode import Chaincode
 from sandbox.fabric.committer import Rules
+from sandbox.fabric.discovery import Discovery, Gossip
 from sandbox.fabric.endorser import ChaincodeProcess, Endorser, Shim
 from sandbox.fabric.faults import Faults
 from sandbox.fabric.ledger import Chain
@@ -23,6 +24,7 @@ from sandbox.fabric.msp import CertificateAuthority, Identity, Membership
 from sandbox.fabric.ngo import Ngo
 from sandbox.fabric.orderer import Orderer
 from sandbox.fabric.peer import Peer
+from sandbox.fabric.policy import OutOf, SignedBy, majority, parse
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +40,13 @@ class TransactionRecord(NamedTuple):
 class FabricEmulation:
     """Peers and orderers of one channel on 127.0.0.1, in memory. For development: nothing of it outlives the process.
 
-    `endorsements_required` is the endorsement policy: so many distinct peers of the organisation must have signed.
+    `other_organizations` are MSP ids of more organisations, each with as many `peers`, numbered after those of
+    `msp_id`. `policy` is the endorsement policy, such as "OR('Org1MSP.peer', 'Org2MSP.peer')"; by default a peer each
+    of more than half of the organisations, and of a single one `endorsements_required` different peers.
+    `anchor_peers` and `alive_expiration` are explained at Gossip.
     `batch_timeout`, `execute_timeout` and `election_time` (how long an orderer that was started again has no leader)
     are in seconds; Fabric's own defaults are 2, 30 and about 2. `shim` is explained at Peer.
-    Attributes: `peers`, `orderers`, `faults`, `tls_roots_pem`, `channel`, `msp_id`.
+    Attributes: `peers`, `orderers`, `faults`, `gossip`, `tls_roots_pem`, `channel`, `msp_id`, `msp_ids`.
     """
 
     def __init__(
@@ -55,27 +60,34 @@ class FabricEmulation:
         max_message_count: int = 100,
         chaincodes: Mapping[str, Chaincode] | None = None,
         endorsements_required: int = 1,
+        other_organizations: Sequence[str] = (),
+        policy: str | None = None,
+        anchor_peers: bool = True,
+        alive_expiration: float = 0.0,
         execute_timeout: float = 30.0,
         election_time: float = 0.2,
         shim: Shim = "2.2.3",
     ) -> None:
         self.channel = channel
         self.msp_id = msp_id
+        self.msp_ids = (msp_id, *other_organizations)
+        self.gossip = Gossip(anchor_peers=anchor_peers, alive_expiration=alive_expiration)
         self.faults = Faults()
         self._process = ChaincodeProcess()
         self._chaincodes = dict(chaincodes) if chaincodes is not None else {"ngo": Ngo()}
-        self._authorities = {name: CertificateAuthority.create(f"ca.{name}") for name in (msp_id, ORDERER_MSP)}
+        self._authorities = {name: CertificateAuthority.create(f"ca.{name}") for name in (*self.msp_ids, ORDERER_MSP)}
         self._membership = Membership(self._authorities)
         tls = CertificateAuthority.create("tlsca.fabric-emulation")
         self.tls_roots_pem = tls.pem
         certificate, key = tls.issue("localhost", server=True)
         node: dict[str, Any] = {"faults": self.faults, "tls_certificate": certificate, "tls_key": key}
-        rules = Rules(
-            membership=self._membership,
-            chaincodes=frozenset(self._chaincodes),
-            org=msp_id,
-            endorsements_required=endorsements_required,
-        )
+        if policy:
+            endorsement = parse(policy)
+        elif other_organizations:
+            endorsement = majority(self.msp_ids)
+        else:
+            endorsement = OutOf(endorsements_required, (SignedBy(msp_id),) * endorsements_required)
+        rules = Rules(membership=self._membership, chaincodes=frozenset(self._chaincodes), policy=endorsement)
 
         async def build() -> None:
             self._chain: Chain[Block] = Chain()
@@ -94,28 +106,44 @@ class FabricEmulation:
                 )
                 for index in range(orderers)
             ]
-            self.peers = [
-                Peer(
-                    index,
-                    ordered=self._chain,
-                    source=self._has_source,
+            identities = [
+                self.enroll(f"peer{index}", msp_id=org, role="peer") for org in self.msp_ids for index in range(peers)
+            ]
+            self.peers: list[Peer] = []
+            for index, identity in enumerate(identities):
+                endorser = Endorser(
+                    channel=channel,
+                    orgs=frozenset(self.msp_ids),
+                    membership=self._membership,
+                    identity=identity,
+                    chaincodes=self._chaincodes,
+                    process=self._process,
+                    execute_timeout=execute_timeout,
+                )
+                discovery = Discovery(
                     channel=channel,
                     membership=self._membership,
-                    rules=rules,
-                    endorser=Endorser(
-                        channel=channel,
-                        org=msp_id,
-                        membership=self._membership,
-                        identity=self.enroll(f"peer{index}", role="peer"),
-                        chaincodes=self._chaincodes,
-                        process=self._process,
-                        execute_timeout=execute_timeout,
-                    ),
-                    shim=shim,
-                    **node,
+                    writes=endorser.writes,
+                    chaincodes=frozenset(self._chaincodes),
+                    policy=endorsement,
+                    gossip=self.gossip,
                 )
-                for index in range(peers)
-            ]
+                self.peers.append(
+                    Peer(
+                        index,
+                        ordered=self._chain,
+                        source=self._has_source,
+                        channel=channel,
+                        membership=self._membership,
+                        rules=rules,
+                        endorser=endorser,
+                        identity=identity,
+                        discovery=discovery,
+                        shim=shim,
+                        **node,
+                    )
+                )
+            self.gossip.peers = self.peers
 
         run(build())
 
@@ -163,7 +191,7 @@ class FabricEmulation:
         not_before: datetime.datetime | None = None,
         not_after: datetime.datetime | None = None,
     ) -> Identity:
-        """A certificate and key from the organisation's CA (of `msp_id`, by default the channel's only organisation).
+        """A certificate and key from the organisation's CA (of `msp_id`, by default the channel's first organisation).
 
         `role` is client, admin, peer or orderer (None: a certificate without one, which no MSP accepts).
         """
@@ -203,7 +231,13 @@ class FabricEmulation:
             "name": "fabric-emulation",
             "version": "1.0.0",
             "client": {"organization": "Org1"},
-            "organizations": {"Org1": {"mspid": self.msp_id, "peers": list(peers)}},
+            "organizations": {
+                f"Org{number}": {
+                    "mspid": msp_id,
+                    "peers": [f"peer{peer.index}" for peer in self.peers if peer.msp_id == msp_id],
+                }
+                for number, msp_id in enumerate(self.msp_ids, 1)
+            },
             "channels": {self.channel: {"orderers": list(orderers), "peers": {name: {} for name in peers}}},
             "orderers": {name: node(endpoint) for name, endpoint in orderers.items()},
             "peers": {name: node(endpoint) for name, endpoint in peers.items()},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
@@ -35,6 +36,7 @@ class Node:
         self._thawed = asyncio.Event()
         self._thawed.set()
         self.lives = 0
+        self._away_since: float | None = time.monotonic()
 
     @property
     def endpoint(self) -> str:
@@ -45,6 +47,20 @@ class Node:
     def frozen(self) -> bool:
         """Whether the node is stalled by `freeze`."""
         return not self._thawed.is_set()
+
+    @property
+    def delay(self) -> float:
+        """Seconds that the node's answers take on their way to clients. It can be set at any time."""
+        return self._gate.delay
+
+    @delay.setter
+    def delay(self, seconds: float) -> None:
+        self._gate.delay = seconds
+
+    def away_for(self) -> float:
+        """Seconds since the node stopped or froze; 0 if it is there."""
+        since = self._away_since
+        return 0.0 if since is None else time.monotonic() - since
 
     def start(self) -> None:
         """Starts the node, again on the same port; returns when it serves."""
@@ -78,6 +94,7 @@ class Node:
         self._server = server
         self.lives += 1
         self.running = True
+        self._away_since = None
         self.started()
         await self._gate.open(port)
 
@@ -85,6 +102,7 @@ class Node:
         if not self.running:
             return
         self.running = False
+        self._away_since = self._away_since or time.monotonic()
         self._gate.close(reset=reset)
         self.stopped()
         self._thawed.set()
@@ -99,6 +117,7 @@ class Node:
         if not self.running:
             return
         self._gate.freeze(frozen)
+        self._away_since = time.monotonic() if frozen else None
         if frozen:
             self._thawed.clear()
         else:

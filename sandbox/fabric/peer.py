@@ -11,11 +11,12 @@ from hfc.protos.peer import events_pb2
 
 from sandbox.fabric.committer import Rules
 from sandbox.fabric.deliver import deliver
+from sandbox.fabric.discovery import Discovery
 from sandbox.fabric.endorser import Endorser, Shim
 from sandbox.fabric.ledger import Chain, CommittedBlock, Ledger
 from sandbox.fabric.loop import event_loop
 from sandbox.fabric.messages import BAD_REQUEST, ENDORSER_TRANSACTION, Block, Malformed, serialized
-from sandbox.fabric.msp import Membership
+from sandbox.fabric.msp import Identity, Membership
 from sandbox.fabric.node import Node
 
 _CACHED_BLOCKS = 64
@@ -26,8 +27,8 @@ class Peer(Node):
 
     Attributes to set at any time: `shim` selects how the refusal of a Node chaincode comes out: as an error text
     ("2.2.3"), as no answer until the execute time-out ("2.4.2"), or as status 500 without a message ("2.5.8");
-    `diverges` makes the peer's simulations differ from those of honest peers; `joined` False makes it a peer that has
-    not joined the channel, as one that lost its data.
+    `diverges` makes the peer's simulations differ from those of honest peers; `discovers` says whether it has service
+    discovery; `joined` False makes it a peer that has not joined the channel, as one that lost its data.
     """
 
     def __init__(
@@ -40,6 +41,8 @@ class Peer(Node):
         membership: Membership,
         rules: Rules,
         endorser: Endorser,
+        identity: Identity,
+        discovery: Discovery,
         shim: Shim = "2.2.3",
         **node: Any,
     ) -> None:
@@ -51,6 +54,10 @@ class Peer(Node):
         self._membership = membership
         self._rules = rules
         self.endorser = endorser
+        self.msp_id = identity.msp_id
+        self.identity = identity.creator
+        self._discovery = discovery
+        self.discovers = True
         self.shim: Shim = shim
         self.diverges = False
         self.joined = True
@@ -80,6 +87,7 @@ class Peer(Node):
                 "Deliver": grpc.stream_stream_rpc_method_handler(self._deliver_blocks),
                 "DeliverFiltered": grpc.stream_stream_rpc_method_handler(self._deliver_filtered),
             },
+            "discovery.Discovery": {"Discover": grpc.unary_unary_rpc_method_handler(self._discover)},
         }
 
     def started(self) -> None:
@@ -102,6 +110,12 @@ class Peer(Node):
     async def _process_proposal(self, raw: bytes, context: Any) -> bytes:
         await self.awake()
         return await self.endorser.process(raw, context, self)
+
+    async def _discover(self, raw: bytes, context: Any) -> bytes:
+        await self.awake()
+        if not self.discovers:
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "unknown service discovery.Discovery")
+        return await self._discovery.answer(raw, context, self)
 
     async def _deliver_blocks(self, _: Any, context: Any) -> None:
         await self._deliver(context, "block", _full)

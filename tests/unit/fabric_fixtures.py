@@ -31,6 +31,8 @@ TIMING = Timing(
     poll=0.1,
     offer_again=0.3,
     conflict_pause=0.01,
+    discovery=0.3,
+    discovery_retry=0.1,
 )
 BATCH_TIMEOUT = 0.02
 

@@ -1,5 +1,6 @@
 """A peer that is simulating the same transaction id already, as a real one says it."""
 
+import itertools
 import threading
 import time
 from collections.abc import Callable
@@ -8,12 +9,17 @@ from typing import Any
 
 import pytest
 from hfc.protos.peer import proposal_response_pb2
+from shared.identity import Identity
 from shared.ledger import messages
-from shared.ledger.endorsement import Endorsements, endorse
+from shared.ledger.endorsement import Endorsements, Needed, endorse
+from shared.ledger.policy import ConfiguredPolicy
+from shared.submission import creator as serialized_creator
 
 from tests.unit.fabric_fixtures import TIMING
 
 ID = "ab" * 32
+NOBODY = Identity(msp_id="Org1MSP", certificate="", private_key="")
+_numbers = itertools.count()
 BUSY = f"error in simulation: failed to execute transaction {ID}: error sending: txid: {ID}(mychannel) exists"
 
 
@@ -23,6 +29,7 @@ def answer(status: int, message: str = "") -> bytes:
     response.response.message = message
     if status == 200:
         response.endorsement.signature = b"signature"
+        response.endorsement.endorser = serialized_creator("Org1MSP", f"peer {next(_numbers)}")
     return bytes(response.SerializeToString())
 
 
@@ -33,6 +40,7 @@ class Peer:
     answers: list[bytes]
     delays: list[float]
     address: str = "peer"
+    msp_id: str | None = None
     slow: bool = False
     asked: list[bytes] = field(default_factory=list)
 
@@ -47,7 +55,8 @@ class Peer:
 
 def ask(*peers: Any) -> Endorsements:
     proposal = messages.Proposal(transaction_id=ID, signed=b"proposal", parts=None)
-    return endorse(proposal, peers, required=1, timing=TIMING, deadline=time.monotonic() + 1)
+    needed = Needed(policy=ConfiguredPolicy(organizations=1), identity=NOBODY)
+    return endorse(proposal, peers, needed=needed, timing=TIMING, deadline=time.monotonic() + 1)
 
 
 def test_a_simulation_of_another_attempt_is_no_verdict() -> None:
