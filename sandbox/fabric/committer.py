@@ -22,7 +22,7 @@ from sandbox.fabric.messages import (
     transaction_id,
 )
 from sandbox.fabric.msp import Membership, NotAMember
-from sandbox.fabric.policy import Policy, is_met
+from sandbox.fabric.policy import Definition, is_met
 
 _CODE: dict[str, int] = dict(ValidationCode.items())
 VALID = _CODE["VALID"]
@@ -32,10 +32,10 @@ Update = tuple[str, str, bytes | None, Version]  # namespace, key, value, versio
 class Rules:
     """The channel's rules that every peer applies alike."""
 
-    def __init__(self, *, membership: Membership, chaincodes: frozenset[str], policy: Policy) -> None:
+    def __init__(self, *, membership: Membership, chaincodes: frozenset[str], definition: Definition) -> None:
         self._membership = membership
         self._chaincodes = chaincodes
-        self._policy = policy
+        self._definition = definition
 
     def commit(self, block: Block, ledger: Ledger) -> None:
         """Validates the block against the ledger, writes the state of what is valid, and appends the block."""
@@ -151,7 +151,7 @@ class Rules:
                 continue
             if endorser.signed(payload + endorsement.endorser, endorsement.signature):
                 endorsers.append(endorser)
-        return VALID if is_met(self._policy, endorsers) else _CODE["ENDORSEMENT_POLICY_FAILURE"]
+        return VALID if is_met(self._definition.policy, endorsers) else _CODE["ENDORSEMENT_POLICY_FAILURE"]
 
 
 def _conflict(transaction: Transaction, ledger: Ledger, updates: list[Update], written: set[tuple[str, str]]) -> int:

@@ -13,7 +13,7 @@ from hfc.protos.gossip import message_pb2
 
 from sandbox.fabric.messages import Malformed, parse, serialized
 from sandbox.fabric.msp import Member, Membership, NotAMember
-from sandbox.fabric.policy import Policy, SignedBy, combinations
+from sandbox.fabric.policy import Definition, SignedBy, combinations
 
 if TYPE_CHECKING:
     from sandbox.fabric.peer import Peer
@@ -50,14 +50,12 @@ class Discovery:
         membership: Membership,
         writes: Callable[[Member], bool],
         chaincodes: frozenset[str],
-        policy: Policy,
         gossip: Gossip,
     ) -> None:
         self._channel = channel
         self._membership = membership
         self._writes = writes
         self._chaincodes = chaincodes
-        self._policy = policy
         self._gossip = gossip
 
     async def answer(self, raw: bytes, context: Any, peer: Peer) -> bytes:
@@ -113,7 +111,7 @@ class Discovery:
             if not all(call.name for call in interest.chaincodes):
                 raise _Refused("chaincode name in interest cannot be empty")
         for interest in interests:
-            self._describe(interest, result.cc_query_res.content.add(), seen)
+            self._describe(interest, result.cc_query_res.content.add(), peer.definition, seen)
 
     def _members(self, query: Any, result: Any, seen: Sequence[Peer]) -> None:
         for call in query.filter.chaincodes:
@@ -123,11 +121,11 @@ class Discovery:
         for msp_id, peers in itertools.groupby(sorted(seen, key=lambda each: each.msp_id), lambda each: each.msp_id):
             _add_peers(result.peers_by_org.add(key=msp_id).value, list(peers))
 
-    def _describe(self, interest: Any, descriptor: Any, seen: Sequence[Peer]) -> None:
+    def _describe(self, interest: Any, descriptor: Any, definition: Definition, seen: Sequence[Peer]) -> None:
         name = interest.chaincodes[0].name
         groups: dict[SignedBy, tuple[str, list[Peer]]] = {}
         layouts: list[Mapping[str, int]] = []
-        for principals in combinations(self._policy):
+        for principals in combinations(definition.policy):
             needed = Counter(principals)
             for principal in needed:
                 admitted = [each for each in seen if principal.admits(self._membership.member(each.identity))]

@@ -24,7 +24,7 @@ from sandbox.fabric.msp import CertificateAuthority, Identity, Membership
 from sandbox.fabric.ngo import Ngo
 from sandbox.fabric.orderer import Orderer
 from sandbox.fabric.peer import Peer
-from sandbox.fabric.policy import OutOf, SignedBy, majority, parse
+from sandbox.fabric.policy import Definition, OutOf, SignedBy, majority, parse
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,8 @@ class FabricEmulation:
     `anchor_peers` and `alive_expiration` are explained at Gossip.
     `batch_timeout`, `execute_timeout` and `election_time` (how long an orderer that was started again has no leader)
     are in seconds; Fabric's own defaults are 2, 30 and about 2. `shim` is explained at Peer.
-    Attributes: `peers`, `orderers`, `faults`, `gossip`, `tls_roots_pem`, `channel`, `msp_id`, `msp_ids`.
+    Attributes: `peers`, `orderers`, `faults`, `gossip`, `definition`, `tls_roots_pem`, `channel`, `msp_id`,
+    `msp_ids`.
     """
 
     def __init__(
@@ -82,12 +83,12 @@ class FabricEmulation:
         certificate, key = tls.issue("localhost", server=True)
         node: dict[str, Any] = {"faults": self.faults, "tls_certificate": certificate, "tls_key": key}
         if policy:
-            endorsement = parse(policy)
+            self.definition = Definition(parse(policy))
         elif other_organizations:
-            endorsement = majority(self.msp_ids)
+            self.definition = Definition(majority(self.msp_ids))
         else:
-            endorsement = OutOf(endorsements_required, (SignedBy(msp_id),) * endorsements_required)
-        rules = Rules(membership=self._membership, chaincodes=frozenset(self._chaincodes), policy=endorsement)
+            self.definition = Definition(OutOf(endorsements_required, (SignedBy(msp_id),) * endorsements_required))
+        rules = Rules(membership=self._membership, chaincodes=frozenset(self._chaincodes), definition=self.definition)
 
         async def build() -> None:
             self._chain: Chain[Block] = Chain()
@@ -125,7 +126,6 @@ class FabricEmulation:
                     membership=self._membership,
                     writes=endorser.writes,
                     chaincodes=frozenset(self._chaincodes),
-                    policy=endorsement,
                     gossip=self.gossip,
                 )
                 self.peers.append(
@@ -139,6 +139,7 @@ class FabricEmulation:
                         endorser=endorser,
                         identity=identity,
                         discovery=discovery,
+                        definition=self.definition,
                         shim=shim,
                         **node,
                     )
@@ -242,6 +243,10 @@ class FabricEmulation:
             "orderers": {name: node(endpoint) for name, endpoint in orderers.items()},
             "peers": {name: node(endpoint) for name, endpoint in peers.items()},
         }
+
+    def change_policy(self, policy: str) -> None:
+        """Sets another endorsement policy, as a new definition of the chaincode does."""
+        self.definition.policy = parse(policy)
 
     def chaincode_down(self, down: bool) -> None:
         """Takes the chaincode process away from all peers, or gives it back."""

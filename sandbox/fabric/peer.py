@@ -18,6 +18,7 @@ from sandbox.fabric.loop import event_loop
 from sandbox.fabric.messages import BAD_REQUEST, ENDORSER_TRANSACTION, Block, Malformed, serialized
 from sandbox.fabric.msp import Identity, Membership
 from sandbox.fabric.node import Node
+from sandbox.fabric.policy import Definition
 
 _CACHED_BLOCKS = 64
 
@@ -28,7 +29,8 @@ class Peer(Node):
     Attributes to set at any time: `shim` selects how the refusal of a Node chaincode comes out: as an error text
     ("2.2.3"), as no answer until the execute time-out ("2.4.2"), or as status 500 without a message ("2.5.8");
     `diverges` makes the peer's simulations differ from those of honest peers; `discovers` says whether it has service
-    discovery; `joined` False makes it a peer that has not joined the channel, as one that lost its data.
+    discovery, and `definition` is what that goes by; `joined` False makes it a peer that has not joined the channel, as
+    one that lost its data.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Peer(Node):
         endorser: Endorser,
         identity: Identity,
         discovery: Discovery,
+        definition: Definition,
         shim: Shim = "2.2.3",
         **node: Any,
     ) -> None:
@@ -58,6 +61,7 @@ class Peer(Node):
         self.identity = identity.creator
         self._discovery = discovery
         self.discovers = True
+        self.definition = definition
         self.shim: Shim = shim
         self.diverges = False
         self.joined = True

@@ -32,6 +32,13 @@ class OutOf:
 Policy = SignedBy | OutOf
 
 
+@dataclass
+class Definition:
+    """The chaincode as the channel has defined it."""
+
+    policy: Policy
+
+
 def parse(text: str) -> Policy:
     """Reads a policy such as "AND('Org1MSP.peer', OutOf(1, 'Org2MSP.peer', 'Org3MSP.member'))". Raises ValueError."""
     try:

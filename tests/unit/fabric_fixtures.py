@@ -43,13 +43,13 @@ def client_identity(emulation: FabricEmulation, name: str = "lambdaUser", **enro
     return Identity(msp_id=enrolled.msp_id, certificate=enrolled.certificate_pem, private_key=enrolled.private_key_pem)
 
 
-def network_of(emulation: FabricEmulation, endorsements: int = 1) -> Network:
-    """The settings that reach the emulation."""
+def network_of(emulation: FabricEmulation, endorsements: int = 1, **changes: Any) -> Network:
+    """The settings that reach the emulation, with `changes`."""
 
     def endpoints(nodes: Any) -> tuple[Endpoint, ...]:
         return tuple(Endpoint(address=node.endpoint, tls_hostname="localhost") for node in nodes)
 
-    return Network(
+    network = Network(
         channel=emulation.channel,
         chaincode="ngo",
         peers=endpoints(emulation.peers),
@@ -57,6 +57,7 @@ def network_of(emulation: FabricEmulation, endorsements: int = 1) -> Network:
         tls_roots=emulation.tls_roots_pem,
         endorsements=endorsements,
     )
+    return replace(network, **changes)
 
 
 @dataclass
@@ -116,9 +117,9 @@ class Fabric:
     identity: Identity
     ledgers: list[FabricLedger] = field(default_factory=list)
 
-    def ledger(self, *, timing: Timing = TIMING, endorsements: int = 1) -> FabricLedger:
-        """A new client, closed with the test."""
-        made = FabricLedger(network_of(self.emulation, endorsements), timing)
+    def ledger(self, *, timing: Timing = TIMING, endorsements: int = 1, **changes: Any) -> FabricLedger:
+        """A new client, closed with the test; `changes` are to its `Network`."""
+        made = FabricLedger(network_of(self.emulation, endorsements, **changes), timing)
         self.ledgers.append(made)
         return made
 
@@ -176,11 +177,14 @@ class Fabric:
         for node in (*self.emulation.peers, *self.emulation.orderers):
             node.thaw()
             node.start()
+            node.delay = 0.0
         for peer in self.emulation.peers:
             peer.resume_commits()
             peer.diverges = False
             peer.joined = True
             peer.shim = "2.2.3"
+            peer.discovers = True
+            peer.definition = self.emulation.definition
         for made in self.ledgers:
             made.close()
         self.ledgers.clear()

@@ -36,7 +36,8 @@ class _Round:
 
 
 class ChannelPolicy:
-    """Follows the chaincode's endorsement policy. Safe for use by several threads.
+    """Follows the chaincode's endorsement policy; `peers` are the connections by which the network's peers endorse.
+    Safe for use by several threads.
 
     All peers are asked at once, beside an endorsement that is under way, and again after `Timing.discovery_age`. An
     endorsement must meet what each of them said, since one may be behind with its blocks. If none can say, every
@@ -47,6 +48,8 @@ class ChannelPolicy:
     def __init__(self, network: Network, peers: Sequence[Connection], timing: Timing) -> None:
         self._network = network
         self._peers = list(peers)
+        # Connections of its own: that a peer leaves this question open must not disturb endorsement.
+        self._connections = [Connection(peer, network.tls_roots, timing) for peer in network.peers]
         self._timing = timing
         self._lock = threading.Lock()
         self._round: _Round | None = None
@@ -59,7 +62,7 @@ class ChannelPolicy:
             due = self._is_due(doubted)
             if due:
                 until = time.monotonic() + self._timing.discovery
-                self._round = _Round(unanswered=set(self._peers), until=until)
+                self._round = _Round(unanswered=set(self._connections), until=until)
             asked = self._round
             if asked is None or not asked.pending:
                 return
@@ -102,17 +105,18 @@ class ChannelPolicy:
 
     def _is_due(self, doubted: bool) -> bool:
         asked = self._round
-        if asked is None:
-            return True
+        if asked is None or asked.pending:
+            return asked is None
         known = bool(asked.layouts) and not doubted
         age = self._timing.discovery_age if known else self._timing.discovery_retry
         return asked.began.seconds_ago() > age
 
     def _send(self, asked: _Round, identity: Identity) -> None:
         request = messages.discover(identity, self._network.channel, self._network.chaincode)
-        for peer in self._peers:
+        for peer in self._connections:
 
             def told(answer: bytes | CallFailed, peer: Connection = peer) -> None:
+                peer.renew()
                 self._note(asked, peer, _read(answer))
 
             peer.start(messages.DISCOVER, request, self._timing.evaluate, told)
