@@ -114,8 +114,8 @@ def _created(record_type: RecordType) -> Answer:
     properties = {"transactionId": TRANSACTION_ID} | _object_fields(record_type)
     return Answer(
         f"Created{record_type['name']}",
-        "The transaction is committed as VALID, and the data is stored. `transactionId` is absent if the record is this "
-        "request's, but the ledger could not say by which transaction.",
+        "The transaction is committed as VALID, and the data is stored. `transactionId` is absent if the record is "
+        "this request's, but the ledger could not say by which transaction.",
         _object(properties, _object_fields(record_type)),
     )
 

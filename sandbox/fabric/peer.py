@@ -76,6 +76,11 @@ class Peer(Node):
         """Number of committed blocks."""
         return self.ledger.height
 
+    @property
+    def lags(self) -> bool:
+        """Whether it commits nothing, between `pause_commits` and `resume_commits`."""
+        return not self._in_step.is_set()
+
     def pause_commits(self) -> None:
         """Lets the peer fall behind: it endorses and answers from what it has committed so far."""
         event_loop().call_soon_threadsafe(self._in_step.clear)

@@ -55,7 +55,7 @@ HANDLERS = {
 }
 _TIMEOUTS = {"upload": 3.0, "invoke": 3.5}
 _STEPS = get_args(Step)
-NODES = ("peer0", "peers", "orderer0", "orderers")
+NODES = ("peer0", "peer1", "peers", "orderer0", "orderers")
 UNANSWERED = "No verdict in time"
 """The API's own words where Step Functions gave no answer, and so no transaction id."""
 
@@ -67,10 +67,10 @@ class Fault:
     """One fault, as data.
 
     `where`: a step of the emulation's faults; a call of the sandbox's, such as `s3:PutObject`; "upload", "invoke" or
-    "sweep" for the invocation of that function; "peer0", "peers", "orderer0" or "orderers" for those nodes; "shim" for
-    the chaincode's.
+    "sweep" for the invocation of that function; one of NODES for those nodes; "shim" for the chaincode's.
     `what`: an action that may be placed there. And anywhere: "kill" (SIGKILL to the process of the function that is at
-    work, or to the nodes), "freeze" (SIGSTOP to it) and "leave" (the API's client closes its connection).
+    work, or to the nodes), "freeze" (SIGSTOP to it) and "leave" (the API's client closes its connection). To peers also
+    "pause_commits": they lag behind.
     `when`: "before", "started" or "after", for calls and functions. `node`: at that peer or orderer only.
     `cold`: the functions' processes are new, so that they read secrets and open streams.
     """
@@ -193,7 +193,7 @@ class Deployment:
             return Placed(lambda: 1)
         if fault.where in NODES:
             kind = self.ledger.peers if fault.where.startswith("peer") else self.ledger.orderers
-            for node in kind if fault.where.endswith("s") else kind[:1]:
+            for node in kind if fault.where.endswith("s") else [kind[int(fault.where[-1])]]:
                 getattr(node, str(fault.what))()
             return Placed(lambda: 1)
         action: Any = fault.what
@@ -238,6 +238,7 @@ class Deployment:
             node.start()
         for peer in self.ledger.peers:
             peer.shim = "2.2.3"
+            peer.resume_commits()
         self.settle()
 
     def settle(self) -> None:
@@ -247,7 +248,10 @@ class Deployment:
             assert time.monotonic() < until, "an execution does not end"
             time.sleep(0.01)
         time.sleep(0.05)  # longer than the orderers' batch time-out
-        while any(peer.running and not peer.frozen and peer.height < self.ledger.height for peer in self.ledger.peers):
+        while any(
+            peer.running and not (peer.frozen or peer.lags) and peer.height < self.ledger.height
+            for peer in self.ledger.peers
+        ):
             assert time.monotonic() < until, "a peer does not catch up"
             time.sleep(0.01)
 

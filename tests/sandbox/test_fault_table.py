@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import pytest
 from fault_injection import Deployment, Deployments, Fault, Sent, Submission, check_answers, check_promise
 
+from sandbox.fabric.policy import parse
+
 pytestmark = pytest.mark.long
 
 LEFT = 0
@@ -65,6 +67,8 @@ ROWS = [
     Row(fault=at("after-endorsement", 500), once=200, lasting=422),
     Row(fault=at("peer0", "kill"), lasting=200),
     Row(fault=at("peer0", "freeze"), lasting=200),
+    Row(fault=at("peer0", "pause_commits"), lasting=200),
+    Row(fault=at("peers", "pause_commits"), lasting=504),
     Row(fault=at("peers", "kill"), lasting=503),
     Row(fault=at("peers", "freeze"), lasting=503),
     Row(fault=at("query", "refuse"), once=200, lasting=504),
@@ -395,6 +399,58 @@ def test_a_retry_that_cannot_read_the_identity_does_not_deny_what_is_on_the_ledg
     deployment.clear()
     late = deployment.send(submission)
     assert (late.status, late.body["transactionId"]) == (200, first.body["transactionId"])
+
+
+@pytest.mark.parametrize(("lagging", "fault"), [(0, "kill"), (1, "freeze")])
+def test_a_lagging_peer_alone_denies_nothing_that_is_on_the_ledger(
+    deployment: Deployment, fault: str, lagging: int
+) -> None:
+    submission = Submission()
+    deployment.place(at(f"peer{lagging}", "pause_commits"), times=None)
+    first = deployment.send(submission)
+    assert first.status == 200, str(first)
+    deployment.place(at(f"peer{1 - lagging}", fault), times=None)
+    again = deployment.send(submission)
+    assert (again.status, again.body.get("transactionId")) == (504, first.body["transactionId"])
+    assert deployment.sweep()
+    check_promise(deployment, [submission.name], swept=False)
+    deployment.clear()
+    check_promise(deployment, [submission.name], swept=False)
+    late = deployment.send(submission)
+    check_answers(deployment, [first, again, late])
+    assert late.status == 200
+    sweep(deployment, submission)
+
+
+def test_a_key_stays_usable_over_rounds_of_crash_and_sweep(deployment: Deployment) -> None:
+    submission = Submission()
+    for _ in range(4):
+        deployment.place(at("invoke", "kill", when="started"), times=None)
+        assert deployment.send(submission).status == 504
+        deployment.clear()
+        sweep(deployment, submission)
+        assert deployment.versions() == []
+    late = deployment.send(submission)
+    assert late.status == 200, str(late)
+    check_answers(deployment, [late])
+    sweep(deployment, submission)
+
+
+def test_a_key_stays_usable_after_the_policy_refused_its_transaction(deployment: Deployment) -> None:
+    """The chaincode's policy changes between endorsement and validation, and is put right later."""
+    submission, definition = Submission(), deployment.ledger.definition
+    with pytest.MonkeyPatch.context() as patch:
+        other = parse("AND('Org1MSP.peer', 'OrdererMSP.peer')")
+        deployment.ledger.faults.place(
+            "before-broadcast", lambda: patch.setattr(definition, "policy", other), function="createDonor"
+        )
+        first = deployment.send(submission)
+    assert (first.status, first.body["error"]) == (503, "LedgerUnavailable"), str(first)
+    check_promise(deployment, [submission.name], swept=True)
+    late = deployment.send(submission)
+    assert late.status == 200, str(late)
+    check_answers(deployment, [first, late])
+    sweep(deployment, submission)
 
 
 def test_a_key_is_good_for_a_retry_however_many_tries_the_sweep_has_taken_back(deployment: Deployment) -> None:

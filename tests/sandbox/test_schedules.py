@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 from fault_injection import Deployment, Deployments, Fault, Sent, Submission, check_answers, check_promise
-from test_fault_table import ROWS, SWEEP_ROWS
+from test_fault_table import ROWS, SWEEP_ROWS, at
 
 pytestmark = pytest.mark.long
 
@@ -25,7 +25,9 @@ PERILOUS = [
     and (fault.where in ("after-broadcast", "before-broadcast", "before-commit-event", "query", "invoke"))
 ]
 """Between the broadcast and the answer: what may have been ordered is then not known."""
-SWEEP_FAULTS = [row.fault for row in SWEEP_ROWS]
+LAGGING = [at("peer0", "pause_commits"), at("peer1", "pause_commits"), at("peer0", "kill"), at("peer1", "kill")]
+"""Two of these at once: a peer lags behind, and the other one cannot be asked."""
+SWEEP_FAULTS = [row.fault for row in SWEEP_ROWS] + LAGGING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +68,7 @@ def plan(seed: int) -> Plan:
     rounds = []
     for _ in range(chance.randint(1, 2)):
         faults = tuple(
-            (chance.choice(chance.choice([FAULTS, PERILOUS])), chance.choice([1, 1, 2, 2, 3, None]))
+            (chance.choice(chance.choice([FAULTS, PERILOUS, LAGGING])), chance.choice([1, 1, 2, 2, 3, None]))
             for _ in range(chance.choice([0, 1, 2, 2, 3]))
         )
         requests = tuple(
