@@ -1,7 +1,10 @@
 """Process-wide settings that must stand before anything imports protobuf, jsii or boto3."""
 
+import functools
 import gc
 import os
+
+import pytest
 
 pytest_plugins = ["tests.distribution", "tests.log_check"]
 
@@ -24,3 +27,12 @@ gc.disable()
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
+
+
+@pytest.fixture(params=[False, True], ids=["api-gateway", "plain-velocity"])
+def velocity(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Mapping templates are rendered as API Gateway does, and then as plain Velocity does; whether it is the latter."""
+    from sandbox import vtl
+
+    monkeypatch.setattr(vtl, "render", functools.partial(vtl.render, plain=request.param))
+    return bool(request.param)

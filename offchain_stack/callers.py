@@ -13,7 +13,7 @@ from aws_cdk import aws_iam as iam
 from .access import Access
 
 LONGEST_USER = 64
-"""Characters of a Fabric user's name that a request may carry."""
+"""Characters of a Fabric user's name that a request may carry. API Gateway counts one beyond U+FFFF twice."""
 
 _LONGEST_ARN = 256
 _PRINCIPAL = re.compile(
@@ -123,8 +123,13 @@ class Callers:
         for user in self.principals or ():
             if user not in users:
                 raise ValueError(f"callers: the network has no user {user!r}; it has {', '.join(users)}")
-        if self.principals is None and (overlong := [user for user in users if len(user) > LONGEST_USER]):
+        if self.principals is None and (overlong := [user for user in users if _length(user) > LONGEST_USER]):
             raise ValueError(f"callers: the user {overlong[0]!r} is longer than the {LONGEST_USER} characters compared")
+
+
+def _length(text: str) -> int:
+    """As Java counts it, which renders API Gateway's templates."""
+    return len(text.encode("utf-16-le")) // 2
 
 
 def _arn(principal: str | iam.IRole | iam.IUser) -> str:

@@ -25,6 +25,8 @@ CONTENT_TYPE = "application/json"
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
+_REQUEST_FIELDS = ("fabricUsername", "functionType", "chaincodeFunction")
+
 
 @dataclass(frozen=True, kw_only=True)
 class IntegrationAnswer:
@@ -66,13 +68,16 @@ def create_integration(
     # There in any case: what a body might bring under this name is then overwritten.
     caller = '#set($caller = "")'
     if callers:
-        caller = _template("caller", {"source": callers.source, "longest": str(callers.longest)}).rstrip()
+        # Quiet: Velocity prints a reference without a value, and API Gateway an empty text.
+        source = callers.source.replace("$", "$!", 1)
+        caller = _template("caller", {"source": source, "longest": str(callers.longest)}).rstrip()
     request = _template(
         "request",
         {
             "stateMachineArn": state_machine_arn,
-            "correlationId": _template("correlation_id", {}).rstrip(),
+            "correlationId": _correlation_id(),
             "caller": caller,
+            "fields": "".join(_template("request_field", {"field": name}) for name in _REQUEST_FIELDS).rstrip(),
             "maxArgumentsLength": str(record_type.max_arguments_length),
         },
     )
@@ -87,7 +92,7 @@ def read_integration(
         "read",
         {
             "stateMachineArn": state_machine_arn,
-            "correlationId": _template("correlation_id", {}).rstrip(),
+            "correlationId": _correlation_id(),
             "query": query,
             "parameters": "".join(_template("read_parameter", each._asdict()) for each in parameters).rstrip(),
             "fields": "".join(_template("read_field", each._asdict()).rstrip() for each in parameters),
@@ -100,6 +105,7 @@ def _integration(
     record_type: RecordType, request: str, known: Mapping[str, Answer], timed_out: Answer, timed_out_message: str
 ) -> WorkflowIntegration:
     fixed = {
+        "correlationId": _correlation_id(),
         "internalError": INTERNAL_ERROR,
         "timedOut": timed_out_message,
         "timedOutStatus": str(timed_out.status),
@@ -127,6 +133,10 @@ def _error_branches(known: Mapping[str, Answer]) -> str:
         f'#elseif($execution.error == "{name}")\n#set($status = {answer.status})\n#set($error = "{answer.error}")'
         for name, answer in known.items()
     )
+
+
+def _correlation_id() -> str:
+    return _template("correlation_id", {}).rstrip()
 
 
 def _template(name: str, values: Mapping[str, str]) -> str:

@@ -248,5 +248,6 @@ class _RequestTooLarge:
 
 
 def _body(error: str, message: str) -> str:
-    # Not Velocity: API Gateway puts in $context values and nothing else, validationErrorString already escaped.
-    return json.dumps({"error": error, "message": message, "requestId": "$context.requestId"})
+    # Not Velocity: API Gateway puts in $context values and nothing else, validationErrorString already escaped. Here
+    # nothing can escape $context.requestId, which a client may choose; the access log has both ids.
+    return json.dumps({"error": error, "message": message, "requestId": "$context.extendedRequestId"})

@@ -12,9 +12,13 @@ from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
 from .acknowledgements import acknowledge_policy, resource
+from .answers import INVALID_REQUEST
 from .record_type import DONOR, RecordType
 from .state_machine import API_TIMEOUT, SERVICE_ERRORS, THROTTLED, Workflow, retry
 from .store import grant_delete_version
+
+_UNREADABLE = "Runtime.UnmarshalError"
+"""How Lambda names an event that Python cannot read, such as JSON of 20,000 levels. The function's code did not run."""
 
 _TRY_AGAIN = "Send the request again with the same Idempotency-Key."
 
@@ -132,9 +136,11 @@ class CreateWorkflow(Workflow):
         )
         retry(upload, [THROTTLED, *SERVICE_ERRORS])
         refused = _failed(self, "RefuseThrottled", _TOO_MANY_REQUESTS).next(fail)
+        unreadable = _failed(self, "RefuseUnreadable", ("InvalidRequest", INVALID_REQUEST)).next(fail)
         # Errors beside a state near its limit could exceed it, which nothing catches: the failure replaces the state.
         failed = sfn.Pass(self, "RefuseUpload", parameters={"failure.$": "$"}).next(fail)
         upload.add_catch(refused, errors=[THROTTLED], result_path="$")
+        upload.add_catch(unreadable, errors=[_UNREADABLE], result_path="$")
         upload.add_catch(failed, errors=["States.ALL"], result_path="$")
         return upload
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import request_model, vtl
+from . import aws_json, request_model, vtl
 from .assembly import Assembly, IntegrationResponse, Method
 from .caller import Caller
 from .errors import SandboxError
@@ -100,7 +100,7 @@ class Api:
             "accountId": self._assembly.account,
             "apiId": "sandbox",
             "stage": self._api.stage,
-            "requestId": str(uuid.uuid4()),
+            "requestId": self._request_id(request),
             "extendedRequestId": uuid.uuid4().hex[:15] + "=",
             "requestTimeEpoch": int(now * 1000),
             "requestTime": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now)),
@@ -111,6 +111,12 @@ class Api:
             "requestOverride": {"header": {}, "path": {}, "querystring": {}},
             "responseOverride": {"header": {}, "status": ""},
         }
+
+    @staticmethod
+    def _request_id(request: Request) -> str:
+        """AWS: "Clients can override this request ID"."""
+        chosen = " ".join(request.headers.get("x-amzn-RequestId", "").split())
+        return chosen or str(uuid.uuid4())
 
     def _answer(self, request: Request, path: str, query: str, context: dict[str, Any]) -> Response:
         method, path_parameters, resource = self._find(request.method, path)
@@ -182,7 +188,7 @@ class Api:
 
         def run() -> None:
             try:
-                answer = self._start_sync_execution(json.loads(body))
+                answer = self._start_sync_execution(aws_json.loads(body))
                 answers.append(_BackendAnswer(status=200, body=json.dumps(answer)))
             except ServiceError as error:
                 text = json.dumps({"__type": error.code, "message": error.message})
@@ -264,7 +270,7 @@ def _preferred(templates: Mapping[str, str]) -> tuple[str, str | None]:
 
 
 def _substitute(template: str, names: Mapping[str, Any]) -> str:
-    """Gateway responses know variables, but no Velocity. A value inside the template is escaped as a JSON string's."""
+    """Gateway responses know variables, but no Velocity. Only what a validator says is escaped as in a JSON string."""
 
     def value(match: re.Match[str]) -> str:
         found: Any = names
@@ -272,7 +278,7 @@ def _substitute(template: str, names: Mapping[str, Any]) -> str:
             found = found.get(name) if isinstance(found, Mapping) else None
         if found is None:
             return ""
-        quoted = (match[1] or match[2]).endswith("messageString")
-        return str(found) if quoted else json.dumps(str(found), ensure_ascii=False)[1:-1]
+        escaped = (match[1] or match[2]).endswith("validationErrorString")
+        return json.dumps(str(found), ensure_ascii=False)[1:-1] if escaped else str(found)
 
     return _VARIABLE.sub(value, template)

@@ -84,7 +84,14 @@ def run(handler_name: str, address: str) -> None:
         request_id = headers["Lambda-Runtime-Aws-Request-Id"]
         os.environ["_X_AMZN_TRACE_ID"] = headers.get("Lambda-Runtime-Trace-Id", "")
         try:
-            result = handler(json.loads(body), Context(headers, int(headers["Lambda-Runtime-Deadline-Ms"])))
+            event = json.loads(body)
+        except Exception as error:
+            kind = "Runtime.UnmarshalError"
+            text = f"Unable to unmarshal input: {error}"
+            call("POST", f"invocation/{request_id}/error", failure(kind, text, request_id, []), kind)
+            continue
+        try:
+            result = handler(event, Context(headers, int(headers["Lambda-Runtime-Deadline-Ms"])))
             try:
                 answer = json.dumps(result)
             except (TypeError, ValueError) as error:

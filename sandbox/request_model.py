@@ -7,6 +7,8 @@ from typing import Any
 
 from jsonschema import Draft4Validator, ValidationError, validators
 
+from . import aws_json
+
 
 def _pattern(_validator: object, pattern: str, value: object, _schema: object) -> Iterator[ValidationError]:
     """As ECMA 262 reads it: classes are ASCII's, and `$` is not satisfied before a last line break."""
@@ -20,16 +22,12 @@ _Validator = validators.extend(Draft4Validator, {"pattern": _pattern})  # type: 
 def problem(body: str, schema: Mapping[str, Any]) -> str | None:
     """What is wrong with `body`, as `$context.error.validationErrorString` says it; None where nothing is."""
     try:
-        value = json.loads(body or "{}", parse_constant=_refuse)
+        value = aws_json.loads(body or "{}")
     except ValueError:
         return "Invalid JSON"
     errors = sorted(_Validator(dict(schema)).iter_errors(value), key=lambda error: list(map(str, error.path)))
     messages = list(dict.fromkeys(_message(error) for error in errors))
     return f"[{', '.join(messages)}]" if messages else None
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(constant)
 
 
 def _message(error: ValidationError) -> str:

@@ -1,19 +1,24 @@
 """API Gateway's mapping templates: Velocity rendered by airspeed, with `$input`, `$util`, `$context`, stage variables.
 
 Where API Gateway is known to differ from plain Velocity 1.7, this module does as API Gateway: a reference without a
-value renders as nothing (Velocity prints the reference), and an empty body reads as `{}`.
+value is an empty string, which is true in `#if` (in Velocity it is null, which is false and prints as the reference
+itself), and an empty body reads as `{}`.
 """
 
 import base64
+import contextvars
 import functools
 import json
+import operator
 import re
 import urllib.parse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import airspeed
+
+from . import aws_json
 
 # Velocity knows no backslash escapes inside a string literal; airspeed's own patterns would turn `\\` into `\`, which
 # changes the meaning of `.replaceAll("\\'", "'")`. airspeed has no other place to say so.
@@ -31,6 +36,77 @@ airspeed.ElseifBlock.START = re.compile(r"#(?:elseif\b|\{elseif\})\s*")
 # Velocity's `#set` takes the blanks before it, unless they continue a text.
 airspeed.Text.PLAIN = re.compile(rf"(?![ \t]+#set\s*\(){airspeed.Text.PLAIN.pattern}", airspeed.Text.PLAIN.flags)
 airspeed.SetDirective.START = re.compile(r"[ \t]*#set\s*\(")
+
+
+_Calculate = Callable[[Any, Any], Any]
+
+
+def _true(value: object) -> bool:
+    """Velocity takes nothing for false but false and null: an empty string, 0 and an empty list are true."""
+    return value is not None and not (isinstance(value, bool | _JavaBoolean) and not value)
+
+
+def _of_numbers(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+    """Of anything else Velocity says false, and goes on."""
+    return lambda left, right: isinstance(left, int | float) and isinstance(right, int | float) and compare(left, right)
+
+
+class _Condition(airspeed.Condition):  # type: ignore[misc]
+    calculate: _Calculate
+
+    def parse(self) -> None:
+        super().parse()
+        calculate = self.calculate
+        self.calculate = lambda namespace, loader: _true(calculate(namespace, loader))
+
+
+class _SetDirective(airspeed.SetDirective):  # type: ignore[misc]
+    def evaluate_raw(self, stream: Any, namespace: Any, loader: Any) -> None:
+        # Velocity leaves a variable as it is where null would be put into it.
+        if self.value.calculate(namespace, loader) is not None:
+            super().evaluate_raw(stream, namespace, loader)
+
+
+class _NameOrCall(airspeed.NameOrCall):  # type: ignore[misc]
+    def calculate(self, current_object: Any, loader: Any, top_namespace: Any) -> Any:
+        """As Java's beans have it, `$text.empty` is `$text.isEmpty()`."""
+        value = super().calculate(current_object, loader, top_namespace)
+        if value is None and self.parameters is None:
+            methods = airspeed.__additional_methods__.get(type(current_object), {})
+            getter = methods.get(f"is{self.name[:1].upper()}{self.name[1:]}")
+            value = getter and getter(current_object)
+        return value
+
+
+class _FormalReference(airspeed.FormalReference):  # type: ignore[misc]
+    calculate: _Calculate | None
+
+    def parse(self) -> None:
+        super().parse()
+        if self.calculate and not _plain_velocity.get():
+            calculate = self.calculate
+            self.silent = "!"
+            self.calculate = lambda namespace, loader: _text_if_null(calculate(namespace, loader))
+
+
+def _text_if_null(value: Any) -> Any:
+    return "" if value is None else value
+
+
+_plain_velocity: contextvars.ContextVar[bool] = contextvars.ContextVar("plain", default=False)
+"""Of the template that is parsed now: airspeed's elements take no argument."""
+
+airspeed.Condition, airspeed.SetDirective = _Condition, _SetDirective
+airspeed.NameOrCall, airspeed.FormalReference = _NameOrCall, _FormalReference
+airspeed.UnaryOperatorValue.OPERATORS = dict.fromkeys(("!", "not"), lambda value: not _true(value))
+airspeed.BinaryOperator.OPERATORS |= (
+    dict.fromkeys(("&&", "and"), lambda left, right: _true(left) and _true(right))
+    | dict.fromkeys(("||", "or"), lambda left, right: _true(left) or _true(right))
+    | dict.fromkeys((">", "gt"), _of_numbers(operator.gt))
+    | dict.fromkeys((">=", "ge"), _of_numbers(operator.ge))
+    | dict.fromkeys(("<", "lt"), _of_numbers(operator.lt))
+    | dict.fromkeys(("<=", "le"), _of_numbers(operator.le))
+)
 
 
 class TemplateError(Exception):
@@ -53,11 +129,11 @@ def render(
     request: Request,
     context: dict[str, Any],
     stage_variables: Mapping[str, str] | None = None,
-    print_missing: bool = False,
+    plain: bool = False,
 ) -> str:
     """Render `template`. `context` is `$context` and keeps what the template sets in it, such as
-    `context["responseOverride"]["status"]`. `print_missing` prints a reference without a value, as plain Velocity does.
-    Raises TemplateError.
+    `context["responseOverride"]["status"]`. `plain`: a reference without a value is null, as in plain Velocity, and not
+    an empty string. Raises TemplateError.
     """
     names = {
         "input": _Input(request),
@@ -66,31 +142,20 @@ def render(
         "stageVariables": _JavaMap(stage_variables or {}),
     }
     try:
-        return str(_parsed(template, print_missing).merge(names))
+        return str(_parsed(template, plain).merge(names))
     except airspeed.TemplateError as error:
         raise TemplateError(str(error)) from error
 
 
 @functools.lru_cache(maxsize=128)
-def _parsed(template: str, print_missing: bool) -> airspeed.Template:
-    parsed = airspeed.Template(template)
-    parsed.ensure_compiled()
-    if not print_missing:
-        for element in _elements(parsed.root_element):
-            if isinstance(element, airspeed.FormalReference):
-                element.silent = "!"
+def _parsed(template: str, plain: bool) -> airspeed.Template:
+    token = _plain_velocity.set(plain)
+    try:
+        parsed = airspeed.Template(template)
+        parsed.ensure_compiled()
+    finally:
+        _plain_velocity.reset(token)
     return parsed
-
-
-def _elements(value: object) -> Iterator[object]:
-    if isinstance(value, airspeed._Element):
-        yield value
-        value = list(vars(value).values())
-    if isinstance(value, dict):
-        value = [*value.keys(), *value.values()]
-    if isinstance(value, list | tuple):
-        for part in value:
-            yield from _elements(part)
 
 
 class _JavaMap(dict[str, Any]):
@@ -137,8 +202,11 @@ def _plain(value: Any) -> Any:
 _STEP = re.compile(r"\.([A-Za-z_][\w-]*)|\[(\d+)\]|\['([^']*)'\]|\[\"([^\"]*)\"\]")
 
 
-def json_path(value: Any, path: str) -> Any:
-    """The value at a JSONPath made of `$`, `.name`, `['name']` and `[index]`; None where there is none.
+MISSING = object()
+
+
+def json_path(value: Any, path: str, missing: Any = None) -> Any:
+    """The value at a JSONPath made of `$`, `.name`, `['name']` and `[index]`; `missing` if there is none.
 
     Raises ValueError for any other JSONPath: the sandbox does not know it.
     """
@@ -151,10 +219,10 @@ def json_path(value: Any, path: str) -> Any:
             raise ValueError(f"the sandbox does not know the JSONPath {path!r}")
         name, index, *quoted = step.groups()
         if index is not None:
-            value = value[int(index)] if isinstance(value, list) and int(index) < len(value) else None
+            value = value[int(index)] if isinstance(value, list) and int(index) < len(value) else missing
         else:
             key = next(part for part in (name, *quoted) if part is not None)
-            value = value.get(key) if isinstance(value, dict) else None
+            value = value.get(key, missing) if isinstance(value, dict) else missing
         position = step.end()
     return value
 
@@ -167,13 +235,13 @@ class _Input:
     @functools.cached_property
     def _document(self) -> Any:
         try:
-            return json.loads(self.body)
+            return aws_json.loads(self.body)
         except ValueError:
             return self.body
 
     def json(self, path: str) -> str:
-        value = json_path(self._document, path)
-        return "" if value is None else _json_text(value)
+        value = json_path(self._document, path, MISSING)
+        return "" if value is MISSING else _json_text(value)
 
     def path(self, path: str) -> Any:
         return _java(json_path(self._document, path))
@@ -224,18 +292,27 @@ def _java_replacement(text: str) -> str:
     return re.sub(r"\\(.)|\$(\d)", lambda m: re.escape(m[1]) if m[1] else f"\\{m[2]}", text)
 
 
+def _units(text: str) -> bytes:
+    """Java's characters, two bytes each: a character beyond U+FFFF is two of them."""
+    return text.encode("utf-16-le", "surrogatepass")
+
+
+def _of_units(units: bytes) -> str:
+    return units.decode("utf-16-le", "surrogatepass")
+
+
 _OBJECT = {
     "toString": _java_text,
     "equals": lambda self, other: _JavaBoolean(type(self) is type(other) and self == other),
 }
 _TEXT = {
-    "length": len,
+    "length": lambda self: len(_units(self)) // 2,
     "replaceAll": lambda self, pattern, new: re.sub(pattern, _java_replacement(new), self),
     "startsWith": lambda self, prefix: _JavaBoolean(self.startswith(prefix)),
     "endsWith": lambda self, suffix: _JavaBoolean(self.endswith(suffix)),
     "matches": lambda self, pattern: _JavaBoolean(re.fullmatch(pattern, self) is not None),
     "contains": lambda self, part: _JavaBoolean(part in self),
-    "substring": lambda self, start, end=None: self[start:end],
+    "substring": lambda self, start, end=None: _of_units(_units(self)[2 * start : None if end is None else 2 * end]),
     "indexOf": lambda self, part: self.find(part),
     "toUpperCase": str.upper,
     "toLowerCase": str.lower,

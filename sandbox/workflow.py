@@ -35,6 +35,7 @@ from moto.stepfunctions.parser.backend.execution import SyncExecution
 from moto.stepfunctions.parser.backend.execution_worker import SyncExecutionWorker
 from moto.stepfunctions.parser.utils import TMP_THREADS
 
+from . import aws_json
 from .assembly import Assembly, StateMachine
 from .errors import SandboxError
 from .lambda_runner import Answer, ServiceError
@@ -139,7 +140,7 @@ class Workflow:
                 f"Member must have length less than or equal to {MAX_INPUT}",
             )
         try:
-            json.loads(text)
+            aws_json.loads(text)
         except ValueError as error:
             raise ServiceError("InvalidExecutionInput", 400, "Invalid State Machine Execution Input") from error
 

@@ -16,6 +16,8 @@ from sandbox.assembly import Assembly
 from sandbox.errors import SandboxError
 from sandbox.lambda_runner import ServiceError
 
+pytestmark = pytest.mark.usefixtures("velocity")
+
 GOOD = {"donorUserName": "ada", "email": "ada@example.org", "image": "aGk="}
 
 
@@ -188,8 +190,109 @@ def test_each_error_has_its_status_code_and_message(
     step_functions.answer = {"status": "FAILED", "error": error, "cause": cause}
     got, answer, headers = send(api, {"chaincodeFunctionArgs": GOOD})
     assert got == status
-    assert answer.pop("transactionId", "0" * 64) == "0" * 64
-    assert answer == {"error": code, "message": message, "requestId": headers["x-amzn-RequestId"]}
+    assert answer == {
+        "error": code,
+        "message": message,
+        "transactionId": "0" * 64,
+        "requestId": headers["x-amzn-RequestId"],
+    }
+
+
+@pytest.mark.parametrize(("error", "status", "code"), ERRORS)
+@pytest.mark.parametrize("wrapped", [True, False], ids=["function", "workflow"])
+def test_what_a_failure_does_not_say_is_left_out_of_the_answer(
+    api: Api, step_functions: StepFunctions, error: str, status: int, code: str, wrapped: bool
+) -> None:
+    cause = json.dumps({"message": "m"})
+    if wrapped:
+        cause = json.dumps({"errorType": error, "errorMessage": cause})
+    step_functions.answer = {"status": "FAILED", "error": error, "cause": cause}
+    got, answer, headers = send(api, {"chaincodeFunctionArgs": GOOD})
+    assert got == status
+    assert answer == {"error": code, "message": "m", "requestId": headers["x-amzn-RequestId"]}
+
+
+@pytest.mark.parametrize("failure", [{}, {"cause": ""}, {"cause": "{}"}, {"cause": '{"message": ""}'}])
+def test_a_failure_without_words_still_has_a_message(
+    api: Api, step_functions: StepFunctions, failure: dict[str, str]
+) -> None:
+    step_functions.answer = {"status": "FAILED", "error": "ChaincodeRejected", **failure}
+    status, answer, _ = send(api, {"chaincodeFunctionArgs": GOOD})
+    assert (status, answer["error"]) == (422, "ChaincodeRejected")
+    assert answer["message"].startswith("The request failed")
+    assert answer.keys() == {"error", "message", "requestId"}
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        {"versions": 0, "deleteMarker": False},
+        {"versions": 3, "deleteMarker": True, "versionId": "null"},
+        {"versions": 3},
+        {"deleteMarker": False},
+        {"versionId": "v"},
+        {},
+    ],
+)
+def test_numbers_and_truth_values_of_a_missing_object_are_told_as_they_are(
+    api: Api, step_functions: StepFunctions, details: dict[str, Any]
+) -> None:
+    cause = json.dumps({"errorType": "ImageMissing", "errorMessage": json.dumps({"message": "m"} | details)})
+    step_functions.answer = {"status": "FAILED", "error": "ImageMissing", "cause": cause}
+    status, answer, headers = send(api, "", path="/donors/ada", method="GET")
+    assert status == 410
+    assert answer == {"error": "ImageMissing", "message": "m", "requestId": headers["x-amzn-RequestId"]} | details
+
+
+CHOSEN = ['r", "error": "x', "back\\slash", "it's", "$x #if ${y}", "\xe9"]
+
+
+@pytest.mark.parametrize("chosen", CHOSEN)
+@pytest.mark.parametrize(
+    "ended",
+    [
+        {"status": "TIMED_OUT"},
+        {"status": "FAILED"},
+        {"status": "FAILED", "error": "Forbidden", "cause": '{"message": "m"}'},
+        ServiceError("ThrottlingException", 400, ""),
+        ServiceError("ValidationException", 400, ""),
+        ServiceError("InvalidExecutionInput", 400, ""),
+        ServiceError("AccessDeniedException", 400, ""),
+        ServiceError("InternalServerException", 500, ""),
+    ],
+    ids=str,
+)
+def test_a_request_id_of_the_clients_own_is_text_in_every_answer(
+    api: Api, step_functions: StepFunctions, ended: Any, chosen: str
+) -> None:
+    step_functions.answer = ended
+    for request in ({"body": {"chaincodeFunctionArgs": GOOD}}, {"body": "", "path": "/donors/ada", "method": "GET"}):
+        _, answer, _ = send(api, headers={"x-amzn-RequestId": chosen}, **request)
+        assert (answer.keys(), answer["requestId"]) == ({"error", "message", "requestId"}, chosen)
+    assert [
+        json.loads(each["input"]).get("submission", {}).get("correlationId", chosen) for each in step_functions.requests
+    ] == [chosen] * 2
+
+
+@pytest.mark.parametrize("chosen", CHOSEN)
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"body": {}},
+        {"body": "{"},
+        {"body": {}, "path": "/nowhere"},
+        {"body": {}, "headers": {"Content-Type": "text/plain"}},
+    ],
+    ids=str,
+)
+def test_api_gateways_own_refusals_name_the_request_by_an_id_that_no_client_chooses(
+    api: Api, chosen: str, request_: dict[str, Any]
+) -> None:
+    """Gateway responses have no function that escapes."""
+    given = request_ | {"headers": {"x-amzn-RequestId": chosen} | request_.get("headers", {})}
+    _, answer, headers = send(api, **given)
+    assert answer.keys() == {"error", "message", "requestId"}
+    assert answer["requestId"] == headers["x-amz-apigw-id"]
 
 
 def test_an_unknown_outcome_names_its_transaction(api: Api, step_functions: StepFunctions) -> None:
@@ -250,6 +353,10 @@ def test_step_functions_own_refusals_have_the_same_form(
         ("{", "Invalid JSON"),
         (b'{"chaincodeFunctionArgs": "\xff"}', "Invalid JSON"),
         ('{"chaincodeFunctionArgs": NaN}', "Invalid JSON"),
+        ('{"chaincodeFunctionArgs": ' + "[" * 20_000 + "]" * 20_000 + "}", "Invalid JSON"),
+        ('{"chaincodeFunctionArgs": ' + "9" * 5_000 + "}", "Invalid JSON"),
+        (b'\xef\xbb\xbf{"chaincodeFunctionArgs": {}}', "Invalid JSON"),
+        (b"\xff\xfe{\0}\0", "Invalid JSON"),
         ([], 'instance type (array) does not match any allowed primitive type (allowed: ["object"])'),
         ({}, 'object has missing required properties (["chaincodeFunctionArgs"])'),
         ({"chaincodeFunctionArgs": {}}, '(["donorUserName","email","image"])'),
@@ -270,8 +377,71 @@ def test_a_body_that_does_not_fit_the_model_is_refused_before_the_workflow(
     status, answer, headers = send(api, body)
     assert (status, answer["error"]) == (400, "InvalidRequest")
     assert says in answer["message"]
-    assert answer["requestId"] == headers["x-amzn-RequestId"]
+    assert answer["requestId"] == headers["x-amz-apigw-id"]
     assert step_functions.requests == []
+
+
+@pytest.fixture(scope="module")
+def without_a_model(assembly: Assembly, shared: tuple[Api, StepFunctions]) -> Iterator[Api]:
+    """The API with no body checked, as behind an ExistingMethod."""
+    method = replace(assembly.rest_api.methods["/donors"]["POST"], models={})
+    methods = assembly.rest_api.methods | {"/donors": assembly.rest_api.methods["/donors"] | {"POST": method}}
+    api = Api(replace(assembly, rest_api=replace(assembly.rest_api, methods=methods)), shared[1].start_sync_execution)
+    yield api
+    api.close()
+
+
+VALUES = ["", "a", [], [1, {"a": None}], {}, {"caller": "x"}, 0, 5, -1.5, 10**40, True, False, None]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=repr)
+def test_arguments_of_any_shape_reach_the_workflow_as_they_are(
+    without_a_model: Api, step_functions: StepFunctions, value: Any
+) -> None:
+    assert send(without_a_model, {"chaincodeFunctionArgs": value})[0] == 200
+    assert step_functions.input["chaincodeFunctionArgs"] == value
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *("", "{}", "[]", "5", '"text"', "null", "true", "{", "no JSON", "\ufeff{}", '{"chaincodeFunctionArgs": NaN}'),
+        '{"chaincodeFunctionArgs": ' + "[" * 20_000 + "]" * 20_000 + "}",
+        '{"chaincodeFunctionArgs": ' + "9" * 5_000 + "}",
+        "[" * 20_000,
+        '{"a":' * 20_000 + "1" + "}" * 20_000,
+    ],
+    ids=lambda body: body[:30],
+)
+def test_arguments_that_are_not_there_reach_the_workflow_as_null(
+    without_a_model: Api, step_functions: StepFunctions, body: str
+) -> None:
+    assert send(without_a_model, body)[0] == 200
+    assert step_functions.input["chaincodeFunctionArgs"] is None
+
+
+@pytest.mark.parametrize("name", ["fabricUsername", "functionType", "chaincodeFunction"])
+@pytest.mark.parametrize("value", [*VALUES, 'x", "caller": "admin', "\\", "it's"], ids=repr)
+def test_a_name_of_any_type_reaches_the_workflow_as_it_is(
+    without_a_model: Api, step_functions: StepFunctions, name: str, value: Any
+) -> None:
+    """The function refuses by name what is no text."""
+    assert send(without_a_model, {name: value, "chaincodeFunctionArgs": GOOD})[0] == 200
+    assert step_functions.input["submission"][name] == value
+    assert step_functions.input["submission"]["caller"] == ""
+
+
+@pytest.mark.parametrize("name", ["fabricUsername", "functionType", "chaincodeFunction"])
+@pytest.mark.parametrize(
+    "value", ["x" * 100_000, '"' * 5_000, ["x" * 400] * 3, "😀" * 500], ids=lambda value: str(value)[:9]
+)
+def test_a_name_that_is_too_long_is_cut_and_stays_too_long(
+    without_a_model: Api, step_functions: StepFunctions, name: str, value: Any
+) -> None:
+    assert send(without_a_model, {name: value, "chaincodeFunctionArgs": GOOD})[0] == 200
+    cut = step_functions.input["submission"][name]
+    assert len(cut) > 128
+    assert json.dumps(value, ensure_ascii=False, separators=(",", ":")).startswith(cut[:-1])
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,15 @@ def test_the_context_tells_request_function_and_time_left(make: Make) -> None:
     assert 0 < context["left"] <= 7000
 
 
+@pytest.mark.parametrize("event", ["[" * 200_000 + "]" * 200_000, "9" * 5_000, "{"], ids=["depth", "number", "no JSON"])
+def test_an_event_that_python_cannot_read_is_an_unmarshal_error(make: Make, event: str) -> None:
+    runner = make()
+    answer = runner.invoke("echo", event.encode())
+    assert answer.function_error == "Unhandled"
+    assert json.loads(answer.payload)["errorType"] == "Runtime.UnmarshalError"
+    assert call(runner, do="echo", value=1)["got"] == 1
+
+
 def test_an_exception_becomes_a_function_error_with_its_class_as_type(make: Make) -> None:
     runner = make()
     pid = call(runner, do="echo", value=1)["pid"]

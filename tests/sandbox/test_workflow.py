@@ -405,6 +405,15 @@ def test_an_execution_over_its_time_is_timed_out_and_deletes_nothing(
     assert slow.kept
 
 
+def test_an_event_that_lambda_cannot_read_is_an_invalid_request_and_asks_no_ledger(run: Run) -> None:
+    """Nested too deep, or with a number of 5,000 digits: the function did not run."""
+    cause = {"errorType": "Runtime.UnmarshalError", "errorMessage": "Unable to unmarshal input: secret"}
+    unreadable = Answer(payload=json.dumps(cause).encode(), function_error="Unhandled")
+    answer = run(upload=[unreadable], chaincodeFunctionArgs=[])
+    assert (answer["error"], "secret" in answer["cause"]) == ("InvalidRequest", False)
+    assert message(answer).startswith("The request is not valid.")
+
+
 @pytest.mark.parametrize("sent", ["admin", ["a", {"b": 1}], 5, 2.5, True, False, None, {}, "", {"caller": "admin"}])
 def test_arguments_of_any_shape_reach_the_function_that_refuses_them(sent: Any, run: Run) -> None:
     answer = run(
@@ -467,6 +476,9 @@ def test_a_task_may_take_any_part_of_the_executions_input(assembly: Assembly, aw
     [
         ({"input": json.dumps("x" * 262144)}, "ValidationException"),
         ({"input": "{"}, "InvalidExecutionInput"),
+        ({"input": '{"a": NaN}'}, "InvalidExecutionInput"),
+        ({"input": "[" * 20_000 + "]" * 20_000}, "InvalidExecutionInput"),
+        ({"input": "9" * 5_000}, "InvalidExecutionInput"),
         ({"stateMachineArn": "arn:aws:states:us-east-1:123456789012:stateMachine:other"}, "StateMachineDoesNotExist"),
         ({"name": "a name"}, "InvalidName"),
         ({"input": {}}, "SerializationException"),

@@ -41,7 +41,7 @@ def made(callers: Callers | None, context: dict[str, Any], body: Any = None, **p
     """What StartSyncExecution is given as `input`."""
     template = create_integration(DONOR, "arn:aws:states:::create", callers=callers).request_template
     request = vtl.Request(body=json.dumps(body or {"chaincodeFunctionArgs": ARGUMENTS}), **parameters)
-    context = {"extendedRequestId": "x", "requestId": "y"} | context
+    context = {"requestId": "y"} | context
     return str(json.loads(vtl.render(template, request=request, context=context))["input"])
 
 
@@ -52,6 +52,7 @@ def caller(*arguments: Any, **parameters: Any) -> str:
 BINDINGS = pytest.mark.parametrize("callers", [CLAIM, VALUE, PRINCIPAL])
 
 
+@pytest.mark.usefixtures("velocity")
 class TestTemplate:
     @BINDINGS
     @pytest.mark.parametrize(
@@ -97,9 +98,10 @@ class TestTemplate:
         empty = json.dumps(arguments | {"image": ""}, ensure_ascii=False, separators=(",", ":"))
         room = DONOR.max_arguments_length - len(empty.encode("utf-16-le")) // 2
         body = names | {"chaincodeFunctionArgs": arguments | {"image": "A" * room}}
-        context = context_of(callers, character * callers.longest) | {"requestId": "\u0001" * 128}
-        text = made(callers, context | {"extendedRequestId": "x" * 60}, body, header={"Idempotency-Key": "é" * 300})
-        assert json.loads(text)["submission"]["caller"] == character * callers.longest
+        longest = character * (callers.longest // (2 if character > "\uffff" else 1))
+        context = context_of(callers, longest) | {"requestId": "\u0001" * 128}
+        text = made(callers, context, body, header={"Idempotency-Key": "é" * 300})
+        assert json.loads(text)["submission"]["caller"] == longest
         assert "chaincodeFunctionArgs" in json.loads(text)
         assert len(text.encode()) <= INPUT_LIMIT
 
@@ -133,7 +135,7 @@ class TestWiring:
         template = synthesize(build)["Bound"]
         assert json.loads(self.upload_environment(template)["FABRIC_CALLERS"]) == rule
         request = flat(create_method(template)["Integration"]["RequestTemplates"]["application/json"])
-        assert f'#set($caller = "{callers.source}")' in request
+        assert f'#set($caller = "{callers.source.replace("$", "$!")}")' in request
 
     def test_without_callers_nothing_is_bound(self, synthesize: Synthesize) -> None:
         def build(app: cdk.App) -> None:
@@ -170,7 +172,7 @@ class TestWiring:
 
         adopted = only(synthesize(build)["Foreign"], "Custom::AdoptedMethod")
         request = flat(adopted["Integration"]["RequestTemplates"]["application/json"])
-        assert '#set($caller = "$context.identity.userArn")' in request
+        assert '#set($caller = "$!context.identity.userArn")' in request
 
 
 class TestRefused:
@@ -192,18 +194,19 @@ class TestRefused:
             RecordApi(stack, "Api", state_machine=machine(stack, "Create"), access=access, callers=callers)
 
     @pytest.mark.parametrize(
-        ("callers", "message"),
+        ("callers", "user", "message"),
         [
-            (Callers.by_principal({"lambdaUser": [DESK], "admin": [DESK]}), "has no user 'admin'; it has lambdaUser"),
-            (CLAIM, "'u{65}' is longer than the 64"),
+            (Callers.by_principal({"admin": [DESK]}), "auditor", "has no user 'admin'; it has lambdaUser, auditor"),
+            (CLAIM, "u" * 65, "'u{65}' is longer than the 64"),
+            (CLAIM, "😀" * 33, "'😀{33}' is longer than the 64"),
         ],
     )
     def test_users_that_the_network_does_not_have_or_no_request_could_name(
-        self, callers: Callers, message: str
+        self, callers: Callers, user: str, message: str
     ) -> None:
         stack = cdk.Stack()
         ledger = network(stack)
-        ledger.users += (FabricUser.from_secret_names("u" * 65, member="org1"),) * (callers is CLAIM)
+        ledger.users += (FabricUser.from_secret_names(user, member="org1"),)
         with pytest.raises(ValueError, match=rf"^callers: .*{message}"):
             OffChainRecords(
                 stack,

@@ -15,6 +15,8 @@ from offchain_stack import DonorApi, LedgerField
 from offchain_stack.record_type import DONOR, INPUT_LIMIT
 from sandbox import vtl
 
+pytestmark = pytest.mark.usefixtures("velocity")
+
 
 @pytest.fixture(scope="module")
 def request_template(template: Template) -> str:
