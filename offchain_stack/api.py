@@ -14,6 +14,7 @@ from .callers import Callers
 from .integration import CONTENT_TYPE, RequestParameter, WorkflowIntegration, create_integration, read_integration
 from .record_type import DONOR, RecordType
 from .rest_api import OffChainApi
+from .same_callers import require_same_callers
 
 
 class RecordApi(Construct):
@@ -31,10 +32,13 @@ class RecordApi(Construct):
     * `resource`: adds the methods to this resource of `rest_api`, which must not have them; by default one is made. One
       whose `POST` is to be changed is for `ExistingMethod`.
     * `access`: who may call; by default as the `api` has it, and callers with IAM credentials on a `rest_api`.
-    * `callers`: binds callers to Fabric users, as at the `UploadFunction`, by what the access knows of them; by default
-      a request names any user of the network.
+    * `callers`: binds callers to Fabric users, by what the access knows of them; by default a request names any user of
+      the network. The `UploadFunction` behind `state_machine` must have the same.
     * `with_transactions`: False where a `rest_api` has `GET /transactions/{transactionId}` already; True by default. An
       `api` gets it once.
+
+    Raises ValueError that names the prop which is wrong. If `callers` cannot be compared, because `state_machine` is of
+    no `CreateWorkflow` in this app, synth warns.
 
     Exposes `api` (None on a `rest_api`), `rest_api`, `resource`, `method`, `read_methods`, `role`, `model` and `url`
     (where to POST; None on a `rest_api`).
@@ -71,6 +75,7 @@ class RecordApi(Construct):
             self.access = self.api.add(record_type, access)
         if callers:
             callers.require_access(self.access)
+        require_same_callers(self, state_machine, callers)
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("apigateway.amazonaws.com"))
         state_machine.grant_start_sync_execution(self.role)
         self.model = apigateway.Model(

@@ -17,6 +17,7 @@ from .callers import Callers
 from .custom_resource import CustomResourceProvider
 from .integration import CONTENT_TYPE, WorkflowIntegration, create_integration
 from .record_type import DONOR, RecordType
+from .same_callers import require_same_callers
 
 _METHODS = ("ANY", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
@@ -38,8 +39,9 @@ class ExistingMethod(Construct):
     * `path`, `http_method`: the method; by default `POST` on the record type's path.
     * `record_type`: what the workflow creates; donors by default.
     * `state_machine`: an EXPRESS one with the input and output of `CreateWorkflow`.
-    * `callers`: binds callers to Fabric users, as at the `UploadFunction`. It fits the method's authorization, which is
-      not looked at here: else every caller is refused. None by default.
+    * `callers`: binds callers to Fabric users. None by default. The `UploadFunction` behind `state_machine` must have
+      the same; if that is of no `CreateWorkflow` in this app, synth warns. It fits the method's authorization, which is
+      not looked at here: else every caller is refused.
     * `backup_bucket`: where what was there is saved, under `adopted-methods/`, as long as the method is adopted. It
       cannot change in that time. Versioned is safer.
     * `original_role`: the role that the method's integration uses now; by default it uses none. To put that integration
@@ -78,6 +80,7 @@ class ExistingMethod(Construct):
             raise ValueError(f"path: {path!r} must start with '/', such as '/donors'")
         if http_method not in _METHODS:
             raise ValueError(f"http_method: {http_method!r} is not one of {', '.join(_METHODS)}")
+        require_same_callers(self, state_machine, callers)
         self.backup_key = f"adopted-methods/{rest_api.rest_api_id}/{stage_name}/{http_method}{self._path}.json"
         # Another target gets resources of its own: the former ones keep the rights to put the former method back.
         target = Construct(self, f"Target{self._digest()}")

@@ -22,13 +22,13 @@ class UploadFunction(VpcFunction):
     """The function that checks a request and writes its data to the bucket, once a submission.
 
     It may write under the record type's prefix and read the users' certificates (to know the transaction id before
-    anything is sent); no private key. Exposes `function`, `role`, `security_groups` and `log_group`.
+    anything is sent); no private key. Exposes `function`, `role`, `security_groups`, `log_group` and `callers`.
 
     * `bucket`: where the data goes; versioned.
     * `network`: the ledger, and its users.
     * `record_type`: what is recorded; donors by default.
-    * `callers`: binds callers to Fabric users, and must be the same at the `RecordApi` or `ExistingMethod`; by default
-      a request names any user of the network.
+    * `callers`: binds callers to Fabric users, and must be the same at the `RecordApi` or `ExistingMethod`, which
+      compare them; by default a request names any user of the network.
     * `plan_transactions`: False where an existing function submits, which chooses transaction ids of its own. No
       certificate is read then. True by default.
     * `options`: those of `FunctionOptions`, by default 512 MiB and 10 seconds.
@@ -46,6 +46,7 @@ class UploadFunction(VpcFunction):
         plan_transactions: bool = True,
         **options: Unpack[FunctionOptions],
     ) -> None:
+        self.callers = callers
         if callers:
             callers.require_users([user.name for user in network.users])
         super().__init__(

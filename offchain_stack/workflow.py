@@ -52,7 +52,7 @@ class CreateWorkflow(Workflow):
       without a transaction id, and its object is kept for ever. That is also said at synth. False by default.
 
     Its role may invoke the two functions and delete versions under the record type's prefix of the bucket. Logs hold
-    no execution data. Exposes `state_machine`, `role` and `log_group`.
+    no execution data. Exposes `state_machine`, `upload_function`, `role` and `log_group`.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class CreateWorkflow(Workflow):
     ) -> None:
         super().__init__(scope, id, log_retention=log_retention)
         self._record_type = record_type
-        self._upload_function = upload_function
+        self.upload_function = upload_function
         self._chaincode_function = chaincode_function
         self._bucket = bucket
         self._existing = existing_chaincode_function
@@ -113,7 +113,7 @@ class CreateWorkflow(Workflow):
             self,
             "S3Upload",
             state_name="S3Upload",
-            lambda_function=self._upload_function,
+            lambda_function=self.upload_function,
             payload=sfn.TaskInput.from_object(
                 {
                     "correlationId": sfn.JsonPath.string_at("$.submission.correlationId"),

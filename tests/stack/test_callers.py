@@ -1,6 +1,7 @@
 """Callers bound to Fabric users: what the upload function is told, and what a mapping template tells of a caller, which
 nothing in a request can set."""
 
+import copy
 import json
 from typing import Any
 
@@ -8,13 +9,25 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_stepfunctions as sfn
+from aws_cdk.assertions import Annotations, Match
 from stack_template import Template, create_method, flat, of_type, only
 from test_access import Synthesize, cognito_authorizer, machine, token_authorizer
 from test_existing_method import adopt
 from test_records import network
 
-from offchain_stack import Access, Callers, FabricUser, OffChainRecords, RecordApi, UploadFunction
+from offchain_stack import (
+    Access,
+    Callers,
+    ChaincodeFunction,
+    CreateWorkflow,
+    FabricUser,
+    OffChainRecords,
+    RecordApi,
+    UploadFunction,
+)
 from offchain_stack.integration import create_integration
 from offchain_stack.record_type import DONOR, INPUT_LIMIT
 from sandbox import vtl
@@ -173,6 +186,79 @@ class TestWiring:
         adopted = only(synthesize(build)["Foreign"], "Custom::AdoptedMethod")
         request = flat(adopted["Integration"]["RequestTemplates"]["application/json"])
         assert '#set($caller = "$!context.identity.userArn")' in request
+
+
+def workflow(stack: cdk.Stack, callers: Callers | None, upload: lambda_.IFunction | None = None) -> sfn.IStateMachine:
+    """The create flow with an upload function that binds `callers`, or with the one given."""
+    vpc, ledger = ec2.Vpc(stack, "Vpc", max_azs=2), network(stack)
+    bucket = s3.Bucket.from_bucket_name(stack, "Images", "my-donor-images")
+    if not upload:
+        upload = UploadFunction(stack, "Upload", vpc=vpc, bucket=bucket, network=ledger, callers=callers).function
+    return CreateWorkflow(
+        stack,
+        "Workflow",
+        upload_function=upload,
+        chaincode_function=ChaincodeFunction(stack, "Chaincode", vpc=vpc, network=ledger).function,
+        bucket=bucket,
+    ).state_machine
+
+
+def bound_api(stack: cdk.Stack, state_machine: sfn.IStateMachine, callers: Callers | None) -> None:
+    kinds = {CLAIM.authorization_type: cognito_authorizer, VALUE.authorization_type: token_authorizer}
+    make = kinds.get(callers.authorization_type) if callers else None
+    access = Access(authorizer=make(stack)) if make else None
+    RecordApi(stack, "Api", state_machine=state_machine, access=access, callers=callers)
+
+
+def bound_method(stack: cdk.Stack, state_machine: sfn.IStateMachine, callers: Callers | None) -> None:
+    adopt(stack, state_machine=state_machine, callers=callers, backup_bucket=s3.Bucket(stack, "Backup"))
+
+
+NOT_COMPARED = Match.string_like_regexp("callers: not compared with those of the upload function behind state_machine")
+DIFFERENT = [
+    (CLAIM, None, "has none"),
+    (VALUE, None, "has none"),
+    (PRINCIPAL, None, "has none"),
+    (None, CLAIM, "has others"),
+    (None, PRINCIPAL, "has others"),
+    (CLAIM, PRINCIPAL, "has others"),
+    (CLAIM, Callers.by_claim("sub"), "has others"),
+    (PRINCIPAL, Callers.by_principal({"lambdaUser": [SESSION]}), "has others"),
+    (PRINCIPAL, Callers.by_principal({"lambdaUser": [DESK, SESSION]}), "has others"),
+]
+
+
+@pytest.mark.parametrize("make", [bound_api, bound_method])
+class TestSame:
+    @pytest.mark.parametrize(("callers", "theirs", "said"), DIFFERENT)
+    def test_callers_that_differ_from_the_upload_functions_are_refused(
+        self, make: Any, callers: Callers | None, theirs: Callers | None, said: str
+    ) -> None:
+        stack = unbundled()
+        with pytest.raises(ValueError, match=rf"^callers: the UploadFunction behind state_machine {said}"):
+            make(stack, workflow(stack, theirs), callers)
+
+    @pytest.mark.parametrize("callers", [None, CLAIM, VALUE, PRINCIPAL])
+    def test_the_same_callers_are_taken_however_often_they_are_made(self, make: Any, callers: Callers | None) -> None:
+        stack = unbundled()
+        make(stack, workflow(stack, copy.deepcopy(callers)), callers)
+        Annotations.from_stack(stack).has_no_warning("*", NOT_COMPARED)
+
+    @pytest.mark.parametrize("callers", [None, PRINCIPAL])
+    @pytest.mark.parametrize("what", ["state machine", "upload function"])
+    def test_callers_that_cannot_be_compared_are_warned_of(self, make: Any, what: str, callers: Callers | None) -> None:
+        stack = unbundled()
+        upload = lambda_.Function.from_function_arn(
+            stack, "Theirs", "arn:aws:lambda:us-east-1:111122223333:function:up"
+        )
+        make(stack, machine(stack, "Create") if what == "state machine" else workflow(stack, None, upload), callers)
+        found = Annotations.from_stack(stack)
+        check = found.has_warning if callers else found.has_no_warning
+        check("*", NOT_COMPARED)
+
+
+def unbundled() -> cdk.Stack:
+    return cdk.Stack(cdk.App(context={"aws:cdk:bundling-stacks": []}), "Foreign")
 
 
 class TestRefused:
