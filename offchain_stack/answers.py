@@ -60,6 +60,7 @@ def read_answers(record_type: RecordType) -> dict[str, Answer]:
         record_type.object_missing_error: Answer(410, record_type.object_missing_error),
         record_type.data_too_large_error: Answer(413, record_type.data_too_large_error),
         "ChaincodeRejected": Answer(422, "ChaincodeRejected"),
+        "RecordUnreadable": Answer(422, "RecordUnreadable"),
         "TooManyRequests": Answer(429, "TooManyRequests"),
         "EndorsementFailed": READ_TIMED_OUT,
         "LedgerUnavailable": READ_TIMED_OUT,

@@ -1,8 +1,9 @@
 """Runs a state machine's own definition with moto's Amazon States Language interpreter, behind StartSyncExecution.
 
 The interpreter is private to moto, which is pinned exactly for it. What AWS does otherwise is put right here: the
-services that a task calls, the errors' names, and what `States.ALL` does not match. What stays different: a state's
-size is counted with the blanks and escapes of Python's JSON, so that one just below 256 KiB is over the limit already.
+services that a task calls, the errors' names, what `States.ALL` does not match, and the unit of a state's size, bytes
+of UTF-8. What stays different: it is counted with the blanks of Python's JSON, so that one just below 256 KiB is over
+the limit already.
 """
 
 import datetime
@@ -16,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any, Protocol, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
+from moto.stepfunctions.parser import quotas
 from moto.stepfunctions.parser.api import SyncExecutionStatus
 from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl import ErrorEqualsDecl
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent
@@ -31,6 +33,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task import StateTask
 from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
+from moto.stepfunctions.parser.asl.utils.encoding import _DateTimeEncoder
 from moto.stepfunctions.parser.backend.execution import SyncExecution
 from moto.stepfunctions.parser.backend.execution_worker import SyncExecutionWorker
 from moto.stepfunctions.parser.utils import TMP_THREADS
@@ -44,6 +47,15 @@ MAX_INPUT = 262144
 """Bytes of an execution's input (quotas of AWS Step Functions)."""
 
 logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL)
+
+
+def _counted(value: Any) -> str:
+    """The text by whose bytes moto measures a state. Half of a surrogate pair stays an escape."""
+    text = json.dumps(value, cls=_DateTimeEncoder, ensure_ascii=False)
+    return text.encode(errors="backslashreplace").decode()
+
+
+vars(quotas)["to_json_str"] = _counted
 
 
 class Services(Protocol):
@@ -249,7 +261,25 @@ class _LambdaTask(StateTaskServiceLambda):
             raise _client_error(error, "Invoke") from error
         if answer.function_error:
             raise LambdaFunctionErrorException(answer.function_error, answer.payload.decode())
-        env.stack.append({"ExecutedVersion": "$LATEST", "Payload": json.loads(answer.payload), "StatusCode": 200})
+        env.stack.append(_LAMBDAS_OWN | {"Payload": json.loads(answer.payload)})
+
+
+_METADATA = {
+    "Connection": "keep-alive",
+    "Content-Type": "application/json",
+    "Date": "Sun, 29 Nov 2026 12:00:00 GMT",
+} | dict.fromkeys(("Content-Length", "X-Amzn-Trace-Id", "x-amzn-RequestId", "X-Amz-Executed-Version"), "0" * 36)
+_LAMBDAS_OWN = {
+    "ExecutedVersion": "$LATEST",
+    "SdkHttpMetadata": {
+        "AllHttpHeaders": {name: [value] for name, value in _METADATA.items()},
+        "HttpHeaders": _METADATA,
+        "HttpStatusCode": 200,
+    },
+    "SdkResponseMetadata": {"RequestId": _METADATA["x-amzn-RequestId"]},
+    "StatusCode": 200,
+}
+"""What stands beside the payload, in about the length that it has on AWS, and counts for the state's size."""
 
 
 class _AwsSdkTask(StateTaskServiceAwsSdk):

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import json
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -10,18 +9,18 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from shared import fields
+from shared import fields, payload
 from shared.errors import InvalidRequest
 from shared.identities import Identities
 from shared.ledger.interface import Ledger
-from shared.ledger.records import list_call, read_call, read_list, read_record
+from shared.ledger.records import list_call, names_object, read_call, read_list, read_record
 from shared.observability import logger
 from shared.record_type import RecordType
 
 DEFAULT_LIMIT = 100
 MOST_RECORDS = 1000
-MOST_BYTES = 200_000
-"""Of a page's records as JSON: Step Functions carries 262,144 bytes."""
+LONGEST_KEY = 1_024
+"""Bytes of a ledger key that a page can end with: it becomes a token in a URL."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +41,8 @@ class Query:
         * `transaction`: `transactionId`: see `transaction`.
         * `committed`: `transactionIds`, `key`: see `committed`.
 
-        Raises InvalidRequest before the ledger is asked, the record type's not-found error, ChaincodeRejected,
-        EndorsementFailed, LedgerUnavailable and RecordUnreadable.
+        Raises InvalidRequest before the ledger is asked, the record type's not-found and data-too-large errors,
+        ChaincodeRejected, EndorsementFailed, LedgerUnavailable and RecordUnreadable.
         """
         match event["query"]:
             case "record":
@@ -59,7 +58,8 @@ class Query:
     def record(self, encoded: str, verify: str, inline: str) -> dict[str, Any]:
         """The record of an identifier, and what is asked of its object: `{"answer": {...}, "hasObject", "identifier",
         "byChecksum", "inline"}`. `answer` has the record type's fields that the ledger has, and the data field as null
-        where the record names no object."""
+        where the record names no object. Raises the record type's data-too-large error for a record that is larger than
+        an answer."""
         name = self.record_type.identifying_field
         identifier = fields.ledger_text(_decoded(name, encoded), self.record_type.identifying)
         fields.check_identifier(name, identifier)
@@ -71,7 +71,12 @@ class Query:
         if text is None:
             raise self.record_type.not_found(f"{name}: the ledger has no record under this name.")
         found = read_record(text, self.record_type)
-        has_object = bool(found.get(self.record_type.key_field))
+        if (size := payload.size_of(found)) > payload.MOST_BYTES:
+            raise self.record_type.data_too_large(
+                f"{name}: the ledger's record under this name has {size} bytes, and an answer carries "
+                f"{payload.MOST_BYTES}. Read it from the ledger itself."
+            )
+        has_object = names_object(found, self.record_type)
         return {
             "answer": found | ({} if has_object else {self.record_type.data_field: None}),
             "hasObject": has_object,
@@ -83,9 +88,9 @@ class Query:
     def list_records(self, limit: str, token: str) -> dict[str, Any]:
         """A page of all records, in the order of their ledger keys: `{"<path>": [...], "nextToken"?}`.
 
-        What is no JSON object, or too large for an answer, is left out. The workshop's chaincode has no pages. So each
-        page asks for all records and keeps those after the last key that the page before it gave; a record that is
-        created meanwhile is neither lost nor given twice.
+        A record that cannot be read, or is too large for an answer, is left out, and one whose key is too long for a
+        token. The workshop's chaincode has no pages. So each page asks for all records and keeps those after the last
+        key that the page before it gave; a record that is created meanwhile is neither lost nor given twice.
         """
         most, after = _limit(limit), _token_key(token)
         text = self.ledger().evaluate(
@@ -100,11 +105,11 @@ class Query:
         for key, record in read_list(text, self.record_type).items():
             if key <= after:
                 continue
-            length = len(json.dumps(record))
-            if record is None or length > MOST_BYTES:
+            length = payload.size_of(record)
+            if record is None or length > payload.MOST_BYTES or len(key.encode()) > LONGEST_KEY:
                 logger.warning("A record is left out of the list", extra={"key": key[:200], "bytes": length})
                 continue
-            if len(page) == most or (page and size + length > MOST_BYTES):
+            if len(page) == most or (page and size + length > payload.MOST_BYTES):
                 return {self.record_type.path: page, "nextToken": _token(last)}
             page.append(record)
             size, last = size + length, key

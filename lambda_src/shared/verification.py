@@ -27,6 +27,10 @@ _MOST_VERSIONS = 1000
 _OLDER_READS = 20
 """Of them, read to find one that still is."""
 _TRY_AGAIN = "Try again later."
+_NULL = "null"
+"""How S3 names the version of an object that was written while the bucket kept none."""
+_SHA256 = "[0-9A-Fa-f]{64}"
+_MD5 = '[0-9A-Fa-f]{32}|"[0-9A-Fa-f]{32}"'
 
 
 class VerifiedBy(enum.Enum):
@@ -50,9 +54,10 @@ class Proof:
 @dataclass(frozen=True, kw_only=True)
 class Verified:
     """An object version as the ledger proves it. `data` are its bytes, where they were to be kept and few enough.
-    `verified_by` None: the record has no hash, so that nothing is proved."""
+    `verified_by` None: the record has no hash, so that nothing is proved. `version_id` None: the bucket kept no
+    versions when this one was written, so that other bytes can take its place under the same name."""
 
-    version_id: str
+    version_id: str | None
     size: int
     verified_by: VerifiedBy | None
     metadata: Mapping[str, str]
@@ -61,6 +66,8 @@ class Verified:
 
 @dataclass(frozen=True, kw_only=True)
 class _Version:
+    """`version_id` is "null" if the bucket kept no versions then."""
+
     version_id: str
     latest: bool
     etag: str
@@ -73,19 +80,32 @@ class _Checked:
 
 
 def proof_of(record: Mapping[str, Any], identifier: str, record_type: RecordType) -> Proof:
-    """What a ledger record, which names an object, proves of it. (The blog's flow stored the MD5 as S3's ETag is
-    written, in quotes.)"""
+    """What a ledger record, which names an object, proves of it.
 
-    def digest(field: str, length: int) -> str | None:
-        text = str(record.get(field, "")).strip('"').lower()
-        return text if re.fullmatch(rf"[0-9a-f]{{{length}}}", text) else None
-
+    A hash may be absent: the blog's flow stored the MD5 alone, as S3's ETag is written, in quotes. One that is there
+    and is not one, in hex of either case, raises the record type's object-tampered error: a weaker proof must not take
+    its place.
+    """
+    key = record[record_type.key_field]
     return Proof(
         identifier=identifier,
-        key=str(record[record_type.key_field]),
-        sha256=digest(record_type.sha256_field, 64),
-        md5=digest(record_type.hash_field, 32),
+        key=key if isinstance(key, str) else "",  # which no object has
+        sha256=_digest(record, record_type.sha256_field, _SHA256, record_type),
+        md5=_digest(record, record_type.hash_field, _MD5, record_type),
     )
+
+
+def _digest(record: Mapping[str, Any], field: str, form: str, record_type: RecordType) -> str | None:
+    value = record.get(field)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not re.fullmatch(form, value):
+        logger.error("A record has a hash that is not one", extra={"field": field})
+        raise record_type.object_tampered(
+            f"{field}: what the ledger has here is not a hash, so that nothing proves the stored object. It is not "
+            "handed out. Ask whoever wrote the record."
+        )
+    return value.strip('"').lower()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +133,8 @@ class Verifier:
         if newest and newest.matches:
             return newest.verified
         versions, hidden = self._versions(proof.key)
-        others = [each for each in versions if not (newest and each.version_id == newest.verified.version_id)]
+        seen = newest and (newest.verified.version_id or _NULL)
+        others = [each for each in versions if each.version_id != seen]
         for version in self._most_promising_first(others, proof):
             if time.monotonic() > deadline:
                 raise _unavailable(when_slow)
@@ -195,7 +216,7 @@ class Verifier:
         return _Checked(
             matches=comparable and base64.b64decode(checksum).hex() == proof.sha256,
             verified=Verified(
-                version_id=head.get("VersionId", "null"),
+                version_id=self._kept_version(head, proof),
                 size=head["ContentLength"],
                 verified_by=VerifiedBy.CHECKSUM if comparable else None,
                 metadata=head["Metadata"],
@@ -227,13 +248,24 @@ class Verifier:
         return _Checked(
             matches=expected is None or digest.hexdigest() == expected,
             verified=Verified(
-                version_id=answer.get("VersionId", "null"),
+                version_id=self._kept_version(answer, proof),
                 size=size,
                 verified_by=by,
                 metadata=answer["Metadata"],
                 data=bytes(kept) if kept is not None and expected else None,
             ),
         )
+
+    def _kept_version(self, answer: Mapping[str, Any], proof: Proof) -> str | None:
+        """The version that S3 answered with, or None where it keeps none: it names that one "null", or not at all."""
+        version_id: str = answer.get("VersionId", _NULL)
+        if version_id != _NULL:
+            return version_id
+        logger.warning(
+            "S3 keeps no version of an object: switch the bucket's versioning on, and copy the object onto itself",
+            extra={"key": proof.key},
+        )
+        return None
 
     def _place(self, key: str, version_id: str | None) -> dict[str, str]:
         return {"Bucket": self.bucket, "Key": key} | ({"VersionId": version_id} if version_id else {})

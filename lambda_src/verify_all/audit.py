@@ -1,18 +1,18 @@
 """Walks all records and verifies each one's object, several at a time."""
 
 import enum
-import json
+import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared import aws
+from shared import aws, payload
 from shared.errors import ObjectMissing, ObjectTampered, OffchainError, RecordNotFound, StorageUnavailable
 from shared.identities import Identities, Identity
 from shared.ledger.interface import Ledger
-from shared.ledger.records import list_call, read_call, read_list, read_record
+from shared.ledger.records import list_call, names_object, read_call, read_list, read_record
 from shared.record_type import RecordType
 from shared.verification import Verifier, proof_of
 
@@ -21,8 +21,12 @@ _PER_OBJECT = 60.0
 _RESERVE = _PER_OBJECT + 10.0
 """Seconds: with less left to the deadline no further object is begun."""
 _AT_A_TIME = aws.CONNECTIONS
-_MOST_BYTES = 200_000
-"""Of a batch's findings as JSON, after which it ends: Step Functions takes 262,144 bytes from a function."""
+_LONGEST_NAME = 4_096
+"""Bytes of a name in the report, and of the one to go on after."""
+_LONGEST_KEY = 1_024
+"""Characters of an object key in the report: S3 has no longer ones."""
+_MOST_OF_A_NAME = 4
+"""Findings about one name, which many records may have if the chaincode allows it."""
 
 
 class Outcome(enum.Enum):
@@ -38,15 +42,56 @@ class Outcome(enum.Enum):
     UNRECORDED = "unrecorded"
 
 
+_WORST_FIRST = (
+    Outcome.TAMPERED,
+    Outcome.MISSING,
+    Outcome.UNREADABLE,
+    Outcome.UNVERIFIABLE,
+    Outcome.VERIFIED,
+    Outcome.WITHOUT_OBJECT,
+    Outcome.UNRECORDED,
+)
+"""What counts for a name that several records have."""
+
+_Found = tuple[Outcome, dict[str, Any]]
+"""An outcome, and what a finding says besides; empty if it is none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Entry:
+    """A record that the chaincode lists. `record` is None if it cannot be read, or names no identifier as text."""
+
+    identifier: str
+    record: dict[str, Any] | None
+
+    def read(self) -> dict[str, Any] | None:
+        return self.record
+
+
 @dataclass(kw_only=True)
 class Report:
-    """Of one batch. `findings`: `{"identifier", "outcome", "key"?, "message", ...}`, with the error's details."""
+    """Of one batch. `findings`: `{"identifier", "outcome", "key"?, "message", ...}`, with the error's details. If a
+    record names no identifier as text, it is the ledger's key. It is shortened beyond 4,096 bytes."""
 
     total: int
     examined: int = 0
     counts: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
     findings: list[dict[str, Any]] = field(default_factory=list)
     resume_after: str | None
+    size: int = 0
+
+    def add(self, name: str, found: list[_Found]) -> bool:
+        """Add what was found of a name, worst first; False if the report has no room for it."""
+        findings = [{"identifier": name, "outcome": outcome.value} | finding for outcome, finding in found if finding]
+        size = payload.size_of(findings[:_MOST_OF_A_NAME])
+        if self.examined and self.size + size > payload.MOST_BYTES:
+            return False
+        self.size += size
+        self.examined += 1
+        self.counts[found[0][0]] += 1
+        self.findings += findings[:_MOST_OF_A_NAME]
+        self.resume_after = name
+        return True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,39 +119,29 @@ class Audit:
         call = list_call(self.record_type)
         with self.identities.forget_if_denied(user):
             text = self.ledger.evaluate(identity, call, deadline=time.monotonic() + _LISTING, patience=_LISTING)
-        listed = {
-            str((record or {}).get(self.record_type.identifying_field, key)): record
-            for key, record in read_list(text, self.record_type).items()
-        }
-        identifiers = sorted(listed.keys() | set(self._in_bucket()) - {""})
-        report = Report(total=len(identifiers), resume_after=resume_after)
-        waiting = [each for each in identifiers if each > resume_after][:limit]
+        listed = self._by_name(read_list(text, self.record_type))
+        names = sorted(listed.keys() | set(self._in_bucket()) - {""})
+        report = Report(total=len(names), resume_after=resume_after)
+        waiting = [each for each in names if each > resume_after][:limit]
 
-        def examine(identifier: str) -> tuple[Outcome, dict[str, Any]] | None:
-            if time.monotonic() > deadline - _RESERVE:
+        def examine(name: str) -> list[_Found] | None:
+            now = time.monotonic()
+            if now > deadline - _RESERVE:
                 return None
-            if identifier in listed:
-                return self._examine(identifier, lambda _: listed[identifier])
-            return self._examine(identifier, lambda share: self._read(identity, identifier, share))
+            share = now + _PER_OBJECT
+            if name not in listed:
+                return [self._examine(name, lambda: self._read(identity, name, share), share)]
+            found = [self._examine(each.identifier, each.read, share) for each in listed[name]]
+            return sorted(found, key=lambda each: _WORST_FIRST.index(each[0]))
 
-        size = 0
         with ThreadPoolExecutor(_AT_A_TIME) as pool:
-            for identifier, found in zip(waiting, pool.map(examine, waiting), strict=True):
-                if found is None:
-                    break
-                outcome, finding = found
-                report.examined += 1
-                report.counts[outcome] += 1
-                report.resume_after = identifier
-                if finding:
-                    report.findings.append({"identifier": identifier, "outcome": outcome.value} | finding)
-                    size += len(json.dumps(report.findings[-1]))
-                if size > _MOST_BYTES:
+            for name, found in zip(waiting, pool.map(examine, waiting), strict=True):
+                if found is None or not report.add(name, found):
                     break
             pool.shutdown(cancel_futures=True)
         if waiting and not report.examined:
             raise StorageUnavailable("Listing all records and objects took the whole time. Give the function more.")
-        if report.examined == len(waiting) and (not waiting or waiting[-1] == identifiers[-1]):
+        if report.examined == len(waiting) and (not waiting or waiting[-1] == names[-1]):
             report.resume_after = None
         return report
 
@@ -117,19 +152,31 @@ class Audit:
             raise RecordNotFound("The ledger has no record under this name.")
         return read_record(text, self.record_type)
 
-    def _examine(
-        self, identifier: str, read: Callable[[float], dict[str, Any] | None]
-    ) -> tuple[Outcome, dict[str, Any]]:
+    def _by_name(self, records: Mapping[str, dict[str, Any] | None]) -> dict[str, list[_Entry]]:
+        """The records by the name that they are reported under. No two share one with the workshop's chaincode, unless
+        one of them names no identifier as text."""
+        listed: dict[str, list[_Entry]] = {}
+        for key, record in records.items():
+            identifier = (record or {}).get(self.record_type.identifying_field, key)
+            entry = _Entry(identifier=identifier, record=record)
+            if not isinstance(identifier, str) or not identifier:
+                entry = _Entry(identifier=key, record=None)
+            listed.setdefault(_short(entry.identifier), []).append(entry)
+        return listed
+
+    def _examine(self, identifier: str, read: Callable[[], dict[str, Any] | None], deadline: float) -> _Found:
         key: dict[str, Any] = {}
         try:
-            deadline = time.monotonic() + _PER_OBJECT
-            record = read(deadline)
+            record = read()
             if record is None:
-                return Outcome.UNREADABLE, {"message": "What the ledger has under this key is no JSON object."}
-            if not record.get(self.record_type.key_field):
+                return Outcome.UNREADABLE, {
+                    "message": "What the ledger has under this key is not a record that can be read, or its "
+                    f"{self.record_type.identifying_field} is not a text."
+                }
+            if not names_object(record, self.record_type):
                 return Outcome.WITHOUT_OBJECT, {}
+            key = {"key": str(record[self.record_type.key_field])[:_LONGEST_KEY]}
             proof = proof_of(record, identifier, self.record_type)
-            key = {"key": proof.key}
             verified = self.verifier.verify(
                 proof,
                 by_checksum=self.by_checksum,
@@ -160,3 +207,10 @@ class Audit:
                 yield each["Prefix"].removeprefix(prefix).rstrip("/")
             for each in page.get("Versions", []) + page.get("DeleteMarkers", []):
                 yield each["Key"].removeprefix(prefix).rpartition(".")[0]
+
+
+def _short(name: str) -> str:
+    data = name.encode()
+    if len(data) <= _LONGEST_NAME:
+        return name
+    return f"{data[:200].decode(errors='ignore')}… {hashlib.sha256(data).hexdigest()}"

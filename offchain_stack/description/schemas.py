@@ -142,7 +142,8 @@ def _record(record_type: RecordType) -> Answer:
             "expiresAt": {"type": "string", "format": "date-time"},
             "dataUrl": {"type": "string", "pattern": "^data:"},
         },
-        ["integrity", "verifiedBy", "contentType", "size", "versionId", "url", "expiresAt"],
+        ["integrity", "verifiedBy", "contentType", "size"],
+        "Without versionId, url and expiresAt the bucket keeps no version of the data.",
     )
     unverifiable = _object(
         {"integrity": {"const": "UNVERIFIABLE"}}, ["integrity"], "The record has no hash: nothing is handed out."

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from query_ledger import handler as query_ledger
-from query_ledger.query import MOST_BYTES
 from shared import errors
+from shared.payload import MOST_BYTES
 from shared.ledger import environment, messages
 from shared.ledger.interface import Call
 from shared.ledger.transport import Connection
