@@ -107,7 +107,7 @@ class Query:
                 continue
             length = payload.size_of(record)
             if record is None or length > payload.MOST_BYTES or len(key.encode()) > LONGEST_KEY:
-                logger.warning("A record is left out of the list", extra={"key": key[:200], "bytes": length})
+                logger.warning("A record is left out of the list", extra={"key": key[:100], "bytes": length})
                 continue
             if len(page) == most or (page and size + length > payload.MOST_BYTES):
                 return {self.record_type.path: page, "nextToken": _token(last)}

@@ -322,19 +322,183 @@ def test_a_record_of_the_blogs_flow_whose_picture_was_replaced_is_tampered(world
         assert reveals_nothing_of(answer, bad, version_id)
 
 
-@pytest.mark.parametrize("unusable", [{}, {"imageHash": "abc", "imageSha256": ["0" * 64]}], ids=["none", "no hashes"])
-def test_a_record_without_a_hash_proves_nothing_and_gives_no_url(world: World, unusable: dict[str, Any]) -> None:
+def test_a_record_without_a_hash_proves_nothing_and_gives_no_url(world: World) -> None:
     key = f"{PREFIX}{world.name}.png"
     world.put_object(key, world.picture, ChecksumAlgorithm="SHA256")
-    world.put_record(imageKey=key, **unusable)
+    world.put_record(imageKey=key, imageSha256=None)
     for mode in MODES:
         assert answered(world.read(query=mode)) == {
             "donorUserName": world.name,
             "email": f"{world.name}@example.org",
             "imageKey": key,
-            **unusable,
             "image": {"integrity": "UNVERIFIABLE"},
         }
+
+
+@pytest.mark.parametrize(
+    "hashes_of",
+    [
+        lambda md5, sha256: {"imageHash": md5, "imageSha256": ""},
+        lambda md5, sha256: {"imageHash": md5, "imageSha256": sha256[:-1]},
+        lambda md5, sha256: {"imageHash": md5, "imageSha256": [sha256]},
+        lambda md5, sha256: {"imageHash": md5, "imageSha256": 7},
+        lambda md5, sha256: {"imageHash": "abc"},
+        lambda md5, sha256: {"imageHash": False, "imageSha256": sha256},
+    ],
+    ids=["empty", "cut short", "a list", "a number", "MD5 alone", "MD5 beside SHA-256"],
+)
+def test_a_hash_that_is_none_is_trouble_and_no_weaker_proof(
+    world: World, hashes_of: Callable[[str, str], dict[str, Any]]
+) -> None:
+    key = f"{PREFIX}{world.name}.png"
+    version = world.put_object(key, world.picture, ChecksumAlgorithm="SHA256")
+    claimed = hashes_of(hashlib.md5(world.picture).hexdigest(), hashlib.sha256(world.picture).hexdigest())
+    world.put_record(imageKey=key, **claimed)
+    for mode in ("", "?verify=checksum", "?inline=true"):
+        answer = world.read(query=mode)
+        assert refused(answer, 409, "ImageTampered").startswith("image")
+        assert reveals_nothing_of(answer, world.picture, version)
+
+
+@pytest.fixture
+def unversioned(world: World) -> Iterator[None]:
+    """The bucket with versioning suspended."""
+    versioning = world.sandbox.client("s3").put_bucket_versioning
+    versioning(Bucket=world.sandbox.bucket, VersioningConfiguration={"Status": "Suspended"})
+    yield
+    versioning(Bucket=world.sandbox.bucket, VersioningConfiguration={"Status": "Enabled"})
+
+
+def test_an_object_that_s3_keeps_no_version_of_is_verified_and_never_linked(world: World, unversioned: None) -> None:
+    key = f"{PREFIX}{world.name}.png"
+    s3 = world.sandbox.client("s3")
+    s3.put_object(Bucket=world.sandbox.bucket, Key=key, Body=world.picture, ChecksumAlgorithm="SHA256")
+    world.put_record(imageKey=key, **hashes(world.picture))
+    for mode in ("", "?verify=checksum", "?inline=true"):
+        image = answered(world.read(query=mode))["image"]
+        assert image.pop("dataUrl", None) == (
+            f"data:image/png;base64,{_base64(world.picture)}" if "inline" in mode else None
+        )
+        assert image.pop("verifiedBy") == ("S3-CHECKSUM-SHA-256" if "checksum" in mode else "SHA-256")
+        assert image == {"integrity": "VERIFIED", "contentType": "image/png", "size": len(world.picture)}
+    s3.put_object(Bucket=world.sandbox.bucket, Key=key, Body=flipped(world.picture), ChecksumAlgorithm="SHA256")
+    for mode in ("", "?verify=checksum", "?inline=true"):
+        refused(world.read(query=mode), 409, "ImageTampered")
+
+
+# Records of any size and shape
+
+RECORD_LIMIT = 200_000
+"""Bytes of a record's fields, as JSON."""
+
+
+def put_state(world: World, record: bytes) -> None:
+    """A record as it stands on the ledger, whatever chaincode wrote it."""
+    for peer in world.sandbox.ledger.peers:
+        peer.ledger.state.write("ngo", f"donor{world.name}", record, (0, 0))
+
+
+def record_of(world: World, size: int, letter: str, **fields: Any) -> dict[str, Any]:
+    """A donor's fields whose JSON has `size` bytes, as nearly as `letter` allows."""
+    record = {"donorUserName": world.name, "email": ""} | fields
+    letters = (size - len(json.dumps(record))) // len(json.dumps(letter, ensure_ascii=False)[1:-1].encode())
+    return record | {"email": letter * letters}
+
+
+every_kind = pytest.mark.parametrize("letter", ["x", "李", "\x01"])
+
+
+@every_kind
+def test_a_record_of_any_size_is_answered_whole_or_refused(world: World, letter: str) -> None:
+    version = world.put_object(f"{PREFIX}{world.name}/{'x' * 500}.png", world.picture, ChecksumAlgorithm="SHA256")
+    proof = {"imageKey": f"{PREFIX}{world.name}/{'x' * 500}.png", **hashes(world.picture)}
+    for size, fits in ((RECORD_LIMIT, True), (RECORD_LIMIT + 8, False), (262_144, False), (1_000_000, False)):
+        record = record_of(world, size, letter, **proof)
+        put_state(world, json.dumps(record | {"notes": "x" * 300_000}, ensure_ascii=False).encode())
+        for mode in ("", "?verify=checksum"):
+            answer = world.read(query=mode)
+            if fits:
+                image = answered(answer).pop("image")
+                assert answer[1] == record
+                assert (image["integrity"], image["versionId"]) == ("VERIFIED", version)
+            else:
+                message = refused(answer, 413, "ImageTooLarge")
+                assert "ledger's record" in message
+                assert len(message) < 300
+    put_state(world, json.dumps({"donorUserName": world.name, "email": "a@b"}).encode())
+
+
+@every_kind
+def test_an_inline_picture_beside_a_record_of_any_size_is_answered_or_refused(world: World, letter: str) -> None:
+    data = os.urandom(INLINE_LIMIT)
+    key = f"{PREFIX}{world.name}/x.png"
+    world.put_object(key, data, Metadata={"transaction-ids": ",".join(f"{number:064x}" for number in range(25))})
+    statuses = []
+    for size in range(4_000, 17_000, 2_000):
+        put_state(world, json.dumps(record_of(world, size, letter, imageKey=key, **hashes(data))).encode())
+        answer = world.read(query="?inline=true")
+        statuses.append(answer[0])
+        if answer[0] != 200:
+            assert "url" in refused(answer, 413, "ImageTooLarge")
+        assert answered(world.read())["image"]["integrity"] == "VERIFIED"
+    assert statuses == sorted(statuses)
+    assert (statuses[0], statuses[-1]) == (200, 413)
+
+
+@every_kind
+def test_a_list_with_records_of_any_size_has_all_that_can_be_answered(world: World, letter: str) -> None:
+    sizes = (RECORD_LIMIT, RECORD_LIMIT + 8, 1_000_000, 100_000, 99_000, 1_000)
+    worlds = [World(world.sandbox) for _ in sizes]
+    for each, size in zip(worlds, sizes, strict=True):
+        put_state(each, json.dumps(record_of(each, size, letter), ensure_ascii=False).encode())
+    found = [record for page in pages(world, limit=1000) for record in page]
+    names = [record["donorUserName"] for record in found]
+    assert [each.name in names for each in worlds] == [True, False, False, True, True, True]
+    for each in worlds:
+        put_state(each, json.dumps({"donorUserName": each.name, "email": "a@b"}).encode())
+
+
+ODD = {
+    "a number of 5,000 digits": b"1" * 5_000,
+    "a number beyond a double": b"-1e400",
+    "NaN": b"NaN",
+    "Infinity": b"Infinity",
+    "100 levels": b"[" * 100 + b"]" * 100,
+    "5,000 levels": b'{"a":[' * 2_500 + b"]}" * 2_500,
+    "cut short": b'"',
+}
+"""What a field may hold so that not every reader takes the record."""
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+def test_a_record_that_not_every_reader_takes_is_said_and_hides_no_other(world: World, odd: bytes) -> None:
+    other = World(world.sandbox)
+    create = created(other)
+    put_state(world, b'{"donorUserName": "%b", "imageSha256": %b}' % (world.name.encode(), odd))
+    for mode in ("", "?verify=checksum", "?inline=true"):
+        assert refused(world.read(query=mode), 422, "RecordUnreadable").startswith("donorUserName: ")
+    listed_now = {record["donorUserName"]: record for page in pages(world, limit=1000) for record in page}
+    assert listed_now[other.name]["imageKey"] == create["imageKey"]
+    put_state(world, json.dumps({"donorUserName": world.name, "email": "a@b"}).encode())
+
+
+@pytest.mark.parametrize(
+    ("record", "mail"),
+    [
+        (b'{"donorUserName": "x", "donorUserName": "%b", "email": "a", "email": "b"}', "b"),
+        (b'{"donorUserName": "%b", "email": "a\\ud800\\udc00\\ud800"}', "a\U00010000?"),
+        (b'{"donorUserName": "%b", "email": "a\xed\xa0\x80"}', "a\ufffd\ufffd\ufffd"),
+        (b'{"donorUserName": "%b", "email": %b}', json.loads("[" * 63 + "]" * 63)),
+        (b'{"donorUserName": "%b", "email": %b}', int("9" * 308)),
+        (b'{"donorUserName": "%b", "email": %b}', {"__proto__": ["$.email", "States.Format('{}')"], "a.$": "$.email"}),
+    ],
+    ids=["a name twice", "half a pair", "not UTF-8", "64 levels", "308 digits", "words of the workflow"],
+)
+def test_an_odd_record_that_every_reader_takes_is_answered(world: World, record: bytes, mail: Any) -> None:
+    name = world.name.encode()
+    put_state(world, record % ((name, json.dumps(mail).encode()) if record.count(b"%b") > 1 else (name,)))
+    assert answered(world.read()) == {"donorUserName": world.name, "email": mail, "image": None}
+    assert [each for page in pages(world, limit=1000) for each in page if each["donorUserName"] == world.name]
 
 
 def test_half_a_surrogate_pair_in_a_record_spoils_neither_it_nor_the_list(

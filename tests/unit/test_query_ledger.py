@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from query_ledger import handler as query_ledger
 from shared import errors
-from shared.payload import MOST_BYTES
 from shared.ledger import environment, messages
 from shared.ledger.interface import Call
 from shared.ledger.transport import Connection
+from shared.payload import MOST_BYTES
 
 from sandbox.fabric import FabricEmulation
 from sandbox.fabric.chaincode import ChaincodeError, Stub
@@ -144,6 +144,34 @@ def test_what_is_asked_of_the_object_is_handed_on(
     write_as_another_client(ledger, "ada", json.dumps(Donor(name="ada").fields).encode())
     found = ask("record", identifier="ada", **options)
     assert (found["byChecksum"], found["inline"]) == (by_checksum, inline)
+
+
+@pytest.mark.parametrize("key", [0, False, [], {}, 7, "x"])
+def test_whatever_else_stands_in_the_keys_place_names_an_object(key: Any, ledger: Fabric) -> None:
+    write_as_another_client(ledger, "ada", json.dumps({"donorUserName": "ada", "imageKey": key}).encode())
+    found = ask("record", identifier="ada")
+    assert found["hasObject"] is True
+    assert found["answer"] == {"donorUserName": "ada", "imageKey": key}
+
+
+def record_of(size: int, letter: str = "x") -> bytes:
+    """A donor's record of `size` bytes as JSON, as nearly as `letter` allows; more in other fields."""
+    fields = {"donorUserName": "ada", "email": ""}
+    length = len(letter.encode())
+    fields["email"] = letter * ((size - len(json.dumps(fields))) // length)
+    return json.dumps(fields | {"notes": "x" * 300_000}, ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize("letter", ["x", "ü", "\U0001f600"])
+def test_a_record_is_answered_up_to_its_limit_in_bytes_and_refused_beyond(letter: str, ledger: Fabric) -> None:
+    write_as_another_client(ledger, "ada", record_of(MOST_BYTES, letter))
+    assert set(ask("record", identifier="ada")["answer"]["email"]) == {letter}
+    write_as_another_client(ledger, "ada", record_of(MOST_BYTES + 4, letter))
+    with pytest.raises(errors.DataTooLarge) as raised:
+        ask("record", identifier="ada")
+    assert type(raised.value).__name__ == "ImageTooLarge"
+    assert raised.value.message.startswith("donorUserName: ")
+    assert str(MOST_BYTES) in raised.value.message
 
 
 @pytest.mark.parametrize("key", [{}, {"imageKey": ""}, {"imageKey": None}])
@@ -366,9 +394,23 @@ def test_a_page_carries_no_more_than_the_workflow_can(length: int, sizes: list[i
     assert [name for page in found for name in page] == names
 
 
-def test_letters_beyond_ascii_count_as_json_escapes_them(ledger: Fabric) -> None:
-    fill(ledger, ["ada", "bob"], email="ü" * (MOST_BYTES // 8))
+@pytest.mark.parametrize(("letter", "size"), [("x", 1), ("ü", 2), ("李", 3), ("\U0001f600", 4), ("\x01", 6), ('"', 2)])
+def test_a_page_counts_bytes_of_utf_8_and_jsons_own_escapes(letter: str, size: int, ledger: Fabric) -> None:
+    letters = (MOST_BYTES // 2 - len(json.dumps({"donorUserName": "ada", "email": ""}))) // size
+    fill(ledger, ["ada", "bob"], email=letter * letters)
+    assert pages() == [["ada", "bob"]]
+    fill(ledger, ["ada", "bob"], email=letter * (letters + 1))
     assert pages() == [["ada"], ["bob"]]
+
+
+LONGEST_KEY = 1024
+
+
+def test_a_page_never_ends_with_a_key_that_no_url_could_carry(ledger: Fabric) -> None:
+    fits, too_long = "b" * (LONGEST_KEY - len("donor")), "c" * (LONGEST_KEY - len("donor") + 1)
+    fill(ledger, ["a", fits, too_long, "d"])
+    assert pages("1") == [["a"], [fits], ["d"]]
+    assert pages() == [["a", fits, "d"]]
 
 
 def test_records_that_come_and_go_between_pages_shift_no_other(ledger: Fabric) -> None:
@@ -429,12 +471,78 @@ DEEP = b"[" * 100_000
 NO_RECORDS = [b"not JSON", b"", b'"ada"', b"null", b"7", b"[]", b'{"donorUserName": "ada"', b"\xff", DEEP]
 
 
+def nested(levels: int) -> bytes:
+    """A record of so many levels."""
+    return b'{"donorUserName": "b", "email": ' + b"[" * (levels - 1) + b"7" + b"]" * (levels - 1) + b"}"
+
+
+def with_mail(value: bytes) -> bytes:
+    return b'{"donorUserName": "b", "email": ' + value + b"}"
+
+
+UNREADABLE = {
+    "a number of 5,000 digits": with_mail(b"1" * 5_000),
+    "a negative one": with_mail(b"-" + b"1" * 5_000),
+    "a number of 309 digits": with_mail(b"9" * 309),
+    "a fraction beyond a double": with_mail(b"1e309"),
+    "such a number in a field of no interest": b'{"donorUserName": "b", "x": {"y": [1e309]}}',
+    "NaN": with_mail(b"NaN"),
+    "Infinity": with_mail(b"Infinity"),
+    "-Infinity": with_mail(b"-Infinity"),
+    "65 levels": nested(65),
+    "900 levels": nested(900),
+    "5,000 levels": nested(5_000),
+    "200,000 levels": nested(200_000),
+    "65 levels of objects": b'{"a":' * 65 + b"7" + b"}" * 65,
+    "a text": b'"b"',
+    "a list": b"[]",
+    "null": b"null",
+}
+"""Records that are no JSON objects which every reader takes."""
+
+READABLE: dict[str, tuple[bytes, Any]] = {
+    "a number of 308 digits": (with_mail(b"9" * 308), int("9" * 308)),
+    "64 levels": (nested(64), json.loads(nested(64))["email"]),
+    "a name twice": (b'{"donorUserName": "x", "email": "x", "donorUserName": "b", "email": "y"}', "y"),
+    "half a surrogate pair": (with_mail(b'"a\\ud800"'), "a?"),
+    "half a surrogate pair in capitals": (with_mail(b'{"\\uDC00": ["\\uD83D"]}'), {"?": ["?"]}),
+    "a whole pair": (with_mail(b'"\\ud83d\\ude00"'), "\U0001f600"),
+    "bytes that are not UTF-8": (with_mail(b'"a\xed\xa0\x80\xffb"'), "a\ufffd\ufffd\ufffd\ufffdb"),
+    "brackets in a text": (with_mail(rb'"]}, {\"[\\"'), ']}, {"[\\'),
+    "a byte order mark in a text": (with_mail("\ufeff".encode().join([b'"', b'"'])), "\ufeff"),
+}
+"""Odd records, and what is read as their mail address."""
+
+
 @pytest.mark.parametrize("answer", [each for each in NO_RECORDS if each], ids=lambda answer: repr(answer[:10]))
 def test_a_record_that_is_no_object_is_unreadable(answer: bytes, another_chaincode: Scripted) -> None:
     another_chaincode.answer = answer
     with pytest.raises(errors.RecordUnreadable) as raised:
         ask("record", identifier="ada")
     assert answer.decode(errors="replace") not in str(raised.value)
+
+
+@pytest.mark.parametrize("record", UNREADABLE.values(), ids=UNREADABLE)
+def test_a_record_that_not_every_reader_takes_is_refused_by_the_name_it_is_under(
+    record: bytes, another_chaincode: Scripted
+) -> None:
+    another_chaincode.answer = record
+    with pytest.raises(errors.RecordUnreadable, match="donorUserName: ") as raised:
+        ask("record", identifier="b")
+    assert len(str(raised.value)) < 400
+
+
+@pytest.mark.parametrize(("record", "mail"), READABLE.values(), ids=READABLE)
+def test_an_odd_record_is_read_alike_by_itself_and_in_the_list(
+    record: bytes, mail: Any, another_chaincode: Scripted
+) -> None:
+    another_chaincode.answer = record
+    fields = {"donorUserName": "b", "email": mail}
+    assert ask("record", identifier="b")["answer"] == fields | {"image": None}
+    another_chaincode.answer = b'[{"Key": "b", "Record": ' + record + b"}]"
+    assert ask("list") == {"donors": [fields]}
+    another_chaincode.answer = b'[{"Key": "a", "Record": NaN}, {"Key": "b", "Record": ' + record + b"}]"
+    assert ask("list") == {"donors": [fields]}
 
 
 @pytest.mark.parametrize("answer", [b"", None])
@@ -457,6 +565,19 @@ def test_a_chaincode_that_returns_nothing_or_refuses_has_no_record(
         b'[{"Key": "donorada"}]',
         b'[{"Key": 7, "Record": {}}]',
         b'[{"Key": "donorada", "Record": {}}, {"Key": "donorada", "Record": {}}]',
+        b'[{"Key": "donorada", "Record": NaN}, 7]',
+        b'[{"Key": "donorada", "Record": NaN}',
+        b'[{"Key": "donorada", "Record": NaN}}]',
+        b'[{"Key": "donorada", "Record": NaN}] []',
+        b'[{"Key": "donorada", "Record": NaN}], []',
+        b'[{"Key": "donorada", "Record": NaN}, ]',
+        b'[{"Key": NaN, "Record": {}}]',
+        b'[{"Key": 1e999, "Record": NaN}]',
+        b'[{"Record": NaN}]',
+        b'[{"Key" "donorada", "Record": NaN}]',
+        b'[{"Key": "donorada", NaN}]',
+        b'{"Key": "donorada", "Record": NaN}',
+        b'[{"Key": "donorada", "Record": NaN}, {"Key": "donorada", "Record": {}}]',
     ],
     ids=lambda answer: repr(answer[:40]),
 )
@@ -470,6 +591,17 @@ def test_a_list_of_anything_but_keys_and_records_is_unreadable(answer: bytes, an
 def test_a_record_that_cannot_be_listed_hides_no_other(odd: Any, another_chaincode: Scripted) -> None:
     entries = [{"Key": key, "Record": {"donorUserName": key}} for key in ("a", "c")] + [{"Key": "b", "Record": odd}]
     another_chaincode.answer = json.dumps(entries).encode()
+    assert pages("1") == [["a"], ["c"]]
+
+
+@pytest.mark.parametrize("odd", UNREADABLE.values(), ids=UNREADABLE)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_record_that_not_every_reader_takes_hides_no_other(
+    place: int, odd: bytes, another_chaincode: Scripted
+) -> None:
+    entries = [b'{"Key":"%b","Record":{"donorUserName":"%b"}}' % (key, key) for key in (b"a", b"c")]
+    entries.insert(place, b' { "Record" : ' + odd + b' , "Key" : "b" } ')
+    another_chaincode.answer = b"\n[ " + b" ,\t".join(entries) + b" ]\r\n"
     assert pages("1") == [["a"], ["c"]]
 
 

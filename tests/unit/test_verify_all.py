@@ -37,6 +37,7 @@ PREFIX = "ngo-donor-images/"
 MINUTES_5 = 300.0
 RESERVE = 70.0
 """Seconds that the function keeps for the objects under way."""
+UNREADABLE_NUMBER = b'{"donorUserName": "zoe", "email": ' + b"1" * 5_000 + b"}"
 NONE = {
     "verified": 0,
     "withoutObject": 0,
@@ -260,7 +261,116 @@ def test_a_record_outside_the_list_may_lag_at_one_peer(deployment: Deployment) -
     assert counts(deployment.run()) == {"verified": 1}
 
 
-@pytest.mark.parametrize("text", [b"no JSON", b"[]", b"[" * 100_000])
+@pytest.mark.parametrize(
+    ("claimed", "key", "hidden"),
+    [
+        (True, "true", "True"),
+        (True, "true", "true"),
+        (False, "false", "False"),
+        (7, "7", "7"),
+        (1.5, "1.5", "1.5"),
+        (["ada"], "ada", "['ada']"),
+        ([], "", "[]"),
+        ({"a": 1}, "[object Object]", "{'a': 1}"),
+        (None, "null", "None"),
+        (None, "null", "null"),
+        ("", "", "x"),
+    ],
+)
+def test_a_name_that_is_no_text_hides_no_donor(claimed: Any, key: str, hidden: str, deployment: Deployment) -> None:
+    deployment.donor("ada" if hidden != "ada" else "bob")
+    deployment.record(hidden)
+    deployment.put(hidden, JPEG)
+    fields = {"donorUserName": claimed, "email": "a@example.org", "docType": "donor"}
+    write_as_another_client(deployment.fabric, f"k{key}", json.dumps(fields).encode())
+    report = deployment.run()
+    by_name = dict(found(report))
+    assert by_name.pop(hidden) == "tampered"
+    # Without any name it is a record like others, under its key.
+    assert by_name == ({} if claimed is None else {f"donork{key}": "unreadable"})
+    assert counts(report).get("withoutObject", 0) == (1 if claimed is None else 0)
+    assert report["total"] == report["examined"] == 3
+
+
+@pytest.mark.parametrize("outcome", ["tampered", "missing", "verified"])
+def test_a_donor_called_like_the_key_of_an_unreadable_record_is_verified_beside_it(
+    outcome: str, deployment: Deployment
+) -> None:
+    name = "donorodd"
+    deployment.record(name)
+    if outcome != "missing":
+        deployment.put(name, PNG if outcome == "verified" else JPEG)
+    write_as_another_client(deployment.fabric, "odd", b"7")
+    report = deployment.run()
+    others = [] if outcome == "verified" else [(name, outcome)]
+    assert found(report) == [*others, (name, "unreadable")]
+    assert counts(report) == {outcome if others else "unreadable": 1}
+    assert report["resumeAfter"] is None
+
+
+ODD: dict[str, tuple[bytes, str]] = {
+    "a number of 5,000 digits": (b'{"donorUserName": "odd", "x": ' + b"1" * 5_000 + b"}", "withoutObject"),
+    "NaN": (b'{"donorUserName": "odd", "x": NaN}', "unreadable"),
+    "5,000 levels": (b'{"donorUserName": "odd", "x": ' + b"[" * 5_000 + b"]" * 5_000 + b"}", "unreadable"),
+    "100 levels": (b'{"donorUserName": "odd", "x": ' + b"[" * 100 + b"]" * 100 + b"}", "unreadable"),
+    "a name twice": (b'{"donorUserName": "ada", "donorUserName": "odd"}', "withoutObject"),
+    "half a surrogate pair": (b'{"donorUserName": "ad\\ud800"}', "withoutObject"),
+    "not JSON": (b'{"donorUserName": "odd"', "unreadable"),
+    "not UTF-8": (b'{"donorUserName": "\xff"}', "withoutObject"),
+}
+"""Records, and what they are to the workshop's chaincode, which lists a number beyond a double as null."""
+
+
+@pytest.mark.parametrize(("record", "outcome"), ODD.values(), ids=ODD)
+def test_an_odd_record_hides_no_other(record: bytes, outcome: str, deployment: Deployment) -> None:
+    for name in ("a", "z"):
+        deployment.donor(name)
+    deployment.donor("ad?")
+    deployment.donor("ada")
+    deployment.put("ada", JPEG)
+    write_as_another_client(deployment.fabric, "odd", record)
+    report = deployment.run()
+    assert ("ada", "tampered") in found(report)
+    assert counts(report)["verified"] == 3
+    assert report["examined"] == 5 - (b"ad\\ud800" in record)
+    assert len(found(report)) == 1 + (outcome == "unreadable")
+
+
+def test_a_hash_that_is_none_is_trouble(deployment: Deployment) -> None:
+    deployment.donor("ada")
+    for name, no_hash in (("bob", {"imageSha256": ""}), ("cleo", {"imageHash": 7})):
+        deployment.put(name)
+        deployment.record(name, **no_hash)
+    for by_checksum in (True, False):
+        report = deployment.run(byChecksum=by_checksum)
+        assert found(report) == [("bob", "tampered"), ("cleo", "tampered")]
+        assert [finding["key"] for finding in report["findings"]] == [
+            f"{PREFIX}{name}/1.png" for name in ("bob", "cleo")
+        ]
+
+
+@pytest.mark.parametrize("key", [0, False, [], {}, 7])
+def test_whatever_stands_in_the_keys_place_is_no_missing_key(key: Any, deployment: Deployment) -> None:
+    deployment.record("ada", imageKey=key)
+    (finding,) = deployment.run()["findings"]
+    assert (finding["outcome"], finding["key"]) == ("missing", str(key))
+
+
+def test_an_object_without_a_version_is_verified_and_the_operator_told(
+    deployment: Deployment, caplog: pytest.LogCaptureFixture
+) -> None:
+    deployment.bucket.Versioning().suspend()
+    deployment.donor("ada")
+    deployment.bucket.Versioning().enable()
+    deployment.donor("bob")
+    for by_checksum in (True, False):
+        caplog.clear()
+        assert counts(deployment.run(byChecksum=by_checksum)) == {"verified": 2}
+        told = [vars(entry)["key"] for entry in caplog.records if "keeps no version" in entry.message]
+        assert told == [f"{PREFIX}ada/1.png"]
+
+
+@pytest.mark.parametrize("text", [b"no JSON", b"[]", b"[" * 100_000, UNREADABLE_NUMBER])
 def test_a_record_outside_the_list_that_is_no_object_is_unreadable(text: bytes, deployment: Deployment) -> None:
     deployment.donor("ada")
     deployment.put("zoe")
@@ -410,10 +520,51 @@ def test_a_batch_ends_before_its_findings_are_more_than_step_functions_takes(dep
     for name in names:
         deployment.record(name, imageKey=f"{PREFIX}another's/1.png")
     first = deployment.run()
-    assert 200_000 < len(json.dumps(first)) < 262_144
+    assert 195_000 < len(json.dumps(first["findings"])) <= 200_000
     second = deployment.run(resumeAfter=first["resumeAfter"])
     assert [name for name, _ in found(first) + found(second)] == names
     assert second["resumeAfter"] is None
+
+
+@pytest.mark.parametrize("letter", [".", "ü", "\x01", "\U0001f600"])
+def test_names_and_keys_of_any_length_are_reported_shortened_and_none_stops_the_run(
+    letter: str, deployment: Deployment
+) -> None:
+    names = [f"{number}{letter * 90_000}" for number in range(8)]
+    for name in names:
+        deployment.record(name, imageKey=f"{PREFIX}{name}/1.png")
+    reports = list(batches(deployment, itertools.repeat(None)))
+    assert all(len(json.dumps(report, ensure_ascii=False).encode()) < 262_144 for report in reports)
+    reported = [name for report in reports for name, _ in found(report)]
+    assert [name[0] for name in reported] == [name[0] for name in sorted(names)]
+    assert len(set(reported)) == len(names)
+    assert sum(counts(report)["missing"] for report in reports) == len(names)
+
+
+def test_of_many_records_of_one_name_the_worst_count_and_are_reported(deployment: Deployment) -> None:
+    """A chaincode may make keys of something else than the name."""
+    deployment.donor("ada")
+    deployment.donor("bob")
+    own = {"donorUserName": "ada", "imageKey": f"{PREFIX}ada/1.png"}
+    changes: list[dict[str, Any]] = [
+        {"imageKey": None},
+        {"imageSha256": None},
+        {"imageKey": f"{PREFIX}bob/1.png"},
+        {"imageSha256": "0" * 64},
+        {"imageKey": f"{PREFIX}ada/2.png"},
+        {"imageKey": f"{PREFIX}ada/3.png"},
+        {"imageKey": f"{PREFIX}ada/4.png"},
+    ]
+    for number, change in enumerate(changes):
+        record = {key: value for key, value in (own | change).items() if value is not None}
+        write_as_another_client(deployment.fabric, f"x{number}", json.dumps(record).encode())
+        report = deployment.run()
+        assert (report["total"], report["examined"], report["resumeAfter"]) == (2, 2, None)
+        expected = {"verified": 2} if number < 1 else {"verified": 1}
+        assert counts(report) == expected | {0: {}, 1: {"unverifiable": 1}, 2: {"missing": 1}}.get(
+            number, {"tampered": 1}
+        )
+    assert found(report) == [("ada", "tampered")] + [("ada", "missing")] * 3
 
 
 # What operators see

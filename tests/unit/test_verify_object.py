@@ -110,9 +110,7 @@ def put(bucket: Any, data: bytes = PNG, key: str = KEY, **arguments: Any) -> str
         ({"imageHash": md5(PNG)}, "MD5"),
         ({"imageHash": md5(PNG).upper()}, "MD5"),
         ({"imageHash": f'"{md5(PNG)}"'}, "MD5"),
-        ({"imageHash": md5(PNG), "imageSha256": "not a digest"}, "MD5"),
-        ({"imageHash": md5(PNG), "imageSha256": sha256(PNG)[:-1]}, "MD5"),
-        ({"imageHash": md5(PNG), "imageSha256": 7}, "MD5"),
+        ({"imageHash": md5(PNG), "imageSha256": None}, "MD5"),
     ],
 )
 def test_the_strongest_hash_that_the_record_has_is_compared(
@@ -124,6 +122,62 @@ def test_the_strongest_hash_that_the_record_has_is_compared(
     assert (found["contentType"], found["size"], found["versionId"]) == ("image/png", len(PNG), version)
 
 
+SOUND_SHA256, SOUND_MD5 = sha256(PNG), md5(PNG)
+NO_HASHES: dict[str, Any] = {
+    "empty": "",
+    "a word": "first",
+    "cut short": SOUND_SHA256[:-1],
+    "longer": SOUND_SHA256 + "0",
+    "with a blank": f"{SOUND_SHA256} ",
+    "with a line's end": f"{SOUND_SHA256}\n",
+    "a letter beyond hex": f"g{SOUND_SHA256[1:]}",
+    "digits of another script": "\u0660" * 64,
+    "base64": base64.b64encode(hashlib.sha256(PNG).digest()).decode(),
+    "a number": 7,
+    "nothing": 0,
+    "true": True,
+    "false": False,
+    "a list": [SOUND_SHA256],
+    "an empty list": [],
+    "an object": {"hex": SOUND_SHA256},
+}
+"""What may stand in a hash's place and is none: neither a SHA-256 nor an MD5."""
+
+
+@pytest.mark.parametrize("by_checksum", [True, False])
+@pytest.mark.parametrize("no_hash", NO_HASHES.values(), ids=NO_HASHES)
+@pytest.mark.parametrize("field", ["imageSha256", "imageHash"])
+def test_what_is_no_hash_in_a_hashs_place_is_trouble_whatever_the_other_hash_says(
+    field: str, no_hash: Any, by_checksum: bool, bucket: Any, s3: S3Faults
+) -> None:
+    put(bucket)
+    s3.sent.clear()
+    for answer in (record() | {field: no_hash}, {"imageKey": KEY, field: no_hash}):
+        for inline in (True, False):
+            error = refused(errors.ObjectTampered, answer, by_checksum=by_checksum, inline=inline)
+            assert type(error).__name__ == "ImageTampered"
+            assert error.message.startswith(f"{field}: ")
+            assert error.details == {}
+    assert s3.sent == []
+
+
+@pytest.mark.parametrize(
+    ("field", "other_form"),
+    [
+        ("imageSha256", f'"{SOUND_SHA256}"'),
+        ("imageSha256", SOUND_MD5),
+        ("imageHash", SOUND_SHA256),
+        ("imageHash", f'"{SOUND_MD5}'),
+        ("imageHash", f'""{SOUND_MD5}""'),
+        ("imageHash", f'"{SOUND_MD5}-2"'),
+        ("imageHash", f'W/"{SOUND_MD5}"'),
+    ],
+)
+def test_a_hash_in_another_form_is_none(field: str, other_form: str, bucket: Any, deployed: None) -> None:
+    put(bucket)
+    refused(errors.ObjectTampered, record() | {field: other_form})
+
+
 @pytest.mark.parametrize("hashes", [{"imageSha256": sha256(PNG)}, {"imageHash": md5(PNG)}])
 def test_other_bytes_under_the_key_are_tampered(hashes: dict[str, str], bucket: Any, deployed: None) -> None:
     put(bucket, JPEG)
@@ -133,7 +187,7 @@ def test_other_bytes_under_the_key_are_tampered(hashes: dict[str, str], bucket: 
 
 
 @pytest.mark.parametrize("inline", [True, False])
-@pytest.mark.parametrize("hashes", [{}, {"imageHash": ""}, {"imageHash": "first", "imageSha256": None}])
+@pytest.mark.parametrize("hashes", [{}, {"imageHash": None, "imageSha256": None}])
 def test_without_a_hash_nothing_is_proved_and_nothing_handed_out(
     hashes: dict[str, Any], inline: bool, bucket: Any, deployed: None
 ) -> None:
@@ -332,6 +386,78 @@ def test_a_good_version_that_came_after_the_first_look_is_verified(
     assert ("dataUrl" in found) == (not by_checksum)
 
 
+# A bucket that keeps no versions
+
+
+@pytest.fixture(params=["never versioned", "suspended", "switched on since"])
+def unversioned(request: pytest.FixtureRequest, deployed: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A bucket whose object S3 keeps no version of. What AWS answers of one that once kept versions moto leaves out."""
+    resource = boto3.resource("s3").Bucket("offchain-unversioned")
+    resource.create()
+    monkeypatch.setenv("S3_BUCKET", resource.name)
+    faults = S3Faults()
+    if request.param == "suspended":
+        resource.Versioning().enable()
+        resource.Versioning().suspend()
+    resource.put_object(Key=KEY, Body=PNG, ChecksumAlgorithm="SHA256")
+    if request.param == "switched on since":
+        resource.Versioning().enable()
+    if request.param != "never versioned":
+        for operation in ("GetObject", "HeadObject"):
+            faults.answer_with(operation, VersionId="null")
+    yield resource
+    faults.clear()
+    resource.object_versions.delete()
+    resource.delete()
+
+
+@pytest.mark.parametrize("by_checksum", [True, False])
+def test_an_object_without_a_version_is_verified_and_gets_no_url(
+    by_checksum: bool, unversioned: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    verified_by = "S3-CHECKSUM-SHA-256" if by_checksum else "SHA-256"
+    found = {"integrity": "VERIFIED", "verifiedBy": verified_by, "contentType": "image/png", "size": len(PNG)}
+    assert image(record(), by_checksum=by_checksum) == found
+    (entry,) = [vars(entry) for entry in caplog.records if "keeps no version" in entry.message]
+    assert "switch the bucket's versioning on" in entry["message"]
+    assert entry["key"] == KEY
+
+
+def test_an_object_without_a_version_is_handed_out_inline(unversioned: Any) -> None:
+    found = image(record(), inline=True)
+    assert found.keys() == {"integrity", "verifiedBy", "contentType", "size", "dataUrl"}
+    assert base64.b64decode(found["dataUrl"].partition(",")[2]) == PNG
+
+
+def test_an_object_without_a_version_that_does_not_fit_inline_says_what_to_switch_on(unversioned: Any) -> None:
+    data = b"x" * (LIMIT + 1)
+    unversioned.put_object(Key=KEY, Body=data)
+    error = refused(errors.DataTooLarge, record(data), inline=True)
+    assert "switch versioning on" in error.message
+    assert "image.url" not in error.message
+
+
+@pytest.mark.parametrize("by_checksum", [True, False])
+def test_an_object_without_a_version_that_was_written_over_is_tampered(by_checksum: bool, unversioned: Any) -> None:
+    refused(errors.ObjectTampered, record(JPEG), by_checksum=by_checksum)
+
+
+def test_a_good_object_without_a_version_is_named_as_s3_names_it(bucket: Any, deployed: None) -> None:
+    bucket.Versioning().suspend()
+    bucket.put_object(Key=KEY, Body=PNG)
+    bucket.Versioning().enable()
+    put(bucket, JPEG)
+    error = refused(errors.ObjectTampered, record())
+    assert error.details == {"versionId": "null"}
+
+
+def test_an_object_without_a_version_is_looked_at_once(unversioned: Any) -> None:
+    faults = S3Faults()
+    refused(errors.ObjectTampered, record(JPEG))
+    faults.clear()
+    assert faults.count("GetObject") == 1
+
+
 # S3's own checksum
 
 
@@ -517,6 +643,21 @@ def test_inline_data_have_a_limit(bucket: Any, deployed: None) -> None:
     assert str(LIMIT + 1) in error.message
     assert "image.url" in error.message
     assert image(record(too_long))["size"] == LIMIT + 1
+
+
+RECORD_BESIDE = 16_000
+"""Bytes of another field, beside which the largest data do not fit."""
+
+
+def test_data_that_do_not_fit_beside_their_record_are_too_large(bucket: Any, deployed: None) -> None:
+    data = b"x" * LIMIT
+    put(bucket, data)
+    long = {"email": "x" * RECORD_BESIDE}
+    error = refused(errors.DataTooLarge, record(data) | long, inline=True)
+    assert "beside this record" in error.message
+    assert "image.url" in error.message
+    assert "url" in image(record(data) | long)
+    assert "dataUrl" in image(record(data), inline=True)
 
 
 def test_tampered_data_are_tampered_whatever_their_length(bucket: Any, deployed: None) -> None:
