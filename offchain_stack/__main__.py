@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,7 @@ def _network(stack: cdk.Stack, settings: Settings) -> FabricNetwork:
         "chaincode": settings.chaincode,
         "users": settings.users,
         "endorsements": settings.endorsements,
+        "endorsing_organizations": settings.endorsing_organizations,
     }
     if settings.connection_profile:
         return FabricNetwork.from_connection_profile(
@@ -199,7 +201,7 @@ def _network(stack: cdk.Stack, settings: Settings) -> FabricNetwork:
             stack,
             "Network",
             msp_id=member.member_id,
-            peers=[_LOOKED_UP] * len(member.node_ids),
+            peers=[replace(_LOOKED_UP, msp_id=member.member_id)] * len(member.node_ids),
             orderers=[_LOOKED_UP],
             tls_roots=managed_blockchain_tls_roots(stack),
             **common,

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ class ConnectionProfile:
     """What a connection profile (version 1.0.0) says of one channel, for a client of one organisation.
 
     * `msp_id`: the MSP id of the organisation.
-    * `peers`: the channel's endorsing ones.
+    * `peers`: the channel's endorsing ones, of all organisations.
     * `orderers`: the channel's.
     * `tls_roots`: the CA certificates of all nodes, as PEM text.
     """
@@ -40,7 +40,7 @@ class ConnectionProfile:
         roots |= {profile.roots("orderers", name): None for name in orderers}
         return cls(
             msp_id=profile.msp_id(),
-            peers=tuple(profile.endpoint("peers", name) for name in peers),
+            peers=tuple(replace(profile.endpoint("peers", name), msp_id=profile.msp_id_of(name)) for name in peers),
             orderers=tuple(profile.endpoint("orderers", name) for name in orderers),
             tls_roots="\n".join(roots),
         )
@@ -76,6 +76,14 @@ class _Profile:
         if not isinstance(msp_id, str) or not msp_id:
             raise self._wrong(f"organizations.{name}.mspid", "is missing")
         return msp_id
+
+    def msp_id_of(self, peer: str) -> str | None:
+        """The MSP id of the organization that lists a peer; None if none does."""
+        for organization in self._section("organizations").values():
+            if peer in ((organization or {}).get("peers") or ()):
+                msp_id = organization.get("mspid")
+                return msp_id if isinstance(msp_id, str) else None
+        return None
 
     def members(self, channel: str) -> tuple[list[str], list[str]]:
         """The names of the channel's endorsing peers and of its orderers."""

@@ -13,10 +13,13 @@ class Endpoint:
 
     * `address`: `host:port`, perhaps a token.
     * `tls_hostname`: the name in its TLS certificate; by default the host.
+    * `msp_id`: the MSP id of a peer's organisation; by default what the peer's first endorsement shows. It is needed
+      only for a peer that has not answered yet, while no peer tells the channel's endorsement policy.
     """
 
     address: str
     tls_hostname: str | None = None
+    msp_id: str | None = None
 
     def __post_init__(self) -> None:
         host, _, port = self.address.rpartition(":")
@@ -31,8 +34,8 @@ class Endpoint:
 
     def to_environment(self) -> dict[str, str]:
         """As the functions read it."""
-        hostname = {"tlsHostname": self.tls_hostname} if self.tls_hostname else {}
-        return {"endpoint": self.address} | hostname
+        known = {"endpoint": self.address, "tlsHostname": self.tls_hostname, "mspId": self.msp_id}
+        return {name: value for name, value in known.items() if value}
 
 
 def tcp(ports: tuple[int, int]) -> ec2.Port:

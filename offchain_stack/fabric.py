@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Required, TypedDict, Unpack
+from typing import Any, Required, TypedDict, Unpack
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
@@ -54,11 +54,14 @@ class ChaincodeOptions(TypedDict, total=False):
 
     * `chaincode`: the chaincode's name; required.
     * `endorsements`: how many peers must agree; one by default.
+    * `endorsing_organizations`: how many organisations the endorsing peers must be of, or which, by their MSP ids; by
+      default those that the chaincode's endorsement policy asks for.
     * `secrets_key`: the customer key that encrypts the users' secrets; none by default.
     """
 
     chaincode: Required[str]
     endorsements: int
+    endorsing_organizations: int | Sequence[str] | None
     secrets_key: kms.IKey | None
 
 
@@ -71,6 +74,9 @@ class FabricNetwork(Construct):
     * `peers`: all of them are asked to endorse.
     * `orderers`: asked in turn until one takes the transaction.
     * `endorsements`: how many peers must agree; one by default.
+    * `endorsing_organizations`: how many organisations the endorsing peers must be of, or which, by their MSP ids. By
+      default the functions ask the peers for the chaincode's endorsement policy (Fabric's service discovery), and every
+      organisation of the peers must endorse if none of them tells it. What does not meet it is never ordered.
     * `tls_roots`: the CA certificates behind their TLS certificates, as PEM text or as `s3://bucket/key`. A Lambda
       environment holds 4 KB in all, so long chains go to S3, in the VPC's region because of its gateway endpoint.
     * `ports`: ranges of TCP ports, such as `[(7050, 7051)]`, where addresses are tokens; by default those of the
@@ -222,7 +228,7 @@ class FabricNetwork(Construct):
             scope,
             id,
             msp_id=network.member_id,
-            peers=[Endpoint(address=node.endpoint) for node in network.nodes],
+            peers=[Endpoint(address=node.endpoint, msp_id=network.member_id) for node in network.nodes],
             orderers=[Endpoint(address=network.orderer_endpoint)],
             tls_roots=managed_blockchain_tls_roots(scope),
             ports=[MANAGED_BLOCKCHAIN_PORTS],
@@ -245,6 +251,7 @@ class FabricNetwork(Construct):
         tls_roots: str,
         users: Sequence[FabricUser],
         endorsements: int = 1,
+        endorsing_organizations: int | Sequence[str] | None = None,
         ports: Sequence[tuple[int, int]] | None = None,
         secrets_key: kms.IKey | None = None,
         vpc: ec2.IVpc | None = None,
@@ -258,6 +265,8 @@ class FabricNetwork(Construct):
                 raise ValueError(f"{name}: at least one is needed")
         if not 1 <= endorsements <= len(peers):
             raise ValueError(f"endorsements: {endorsements} of {len(peers)} peers cannot agree")
+        if endorsing_organizations is not None:
+            _require_organizations(endorsing_organizations, peers)
         location = _S3_LOCATION.fullmatch(tls_roots)
         if not location and "-----BEGIN CERTIFICATE-----" not in tls_roots:
             raise ValueError("tls_roots: neither PEM text nor a location such as 's3://bucket/tls-chain.pem'")
@@ -287,18 +296,17 @@ class FabricNetwork(Construct):
         """Environment of a function that knows the identities."""
         self.ledger_environment = {"LEDGER": f"{msp_id}/{channel}/{chaincode}"}
         """Environment of a function that writes objects or settles them: the ledger that they belong to."""
-        self.network_environment = {
-            "FABRIC_NETWORK": json.dumps(
-                {
-                    "channel": channel,
-                    "chaincode": chaincode,
-                    "peers": [peer.to_environment() for peer in peers],
-                    "orderers": [orderer.to_environment() for orderer in orderers],
-                    "tlsRoots": tls_roots,
-                    "endorsements": endorsements,
-                }
-            )
+        fabric: dict[str, Any] = {
+            "channel": channel,
+            "chaincode": chaincode,
+            "peers": [peer.to_environment() for peer in peers],
+            "orderers": [orderer.to_environment() for orderer in orderers],
+            "tlsRoots": tls_roots,
+            "endorsements": endorsements,
         }
+        if endorsing_organizations is not None:
+            fabric["endorsingOrganizations"] = endorsing_organizations
+        self.network_environment = {"FABRIC_NETWORK": json.dumps(fabric)}
         """Environment of a function that talks to the ledger."""
         self.secrets_endpoint: ec2.InterfaceVpcEndpoint | None = None
         if vpc:
@@ -376,3 +384,18 @@ class FabricNetwork(Construct):
             resource_name=f"{secret}-??????",
             arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
         )
+
+
+def _require_organizations(wanted: int | Sequence[str], peers: Sequence[Endpoint]) -> None:
+    """Raises ValueError if the peers cannot be of so many organisations, or of these."""
+    known = {peer.msp_id for peer in peers}
+    most = len(peers) if None in known else len(known)
+    if isinstance(wanted, int):
+        if not 1 <= wanted <= most:
+            raise ValueError(f"endorsing_organizations: the peers are not of {wanted} organisations")
+        return
+    if isinstance(wanted, str) or not wanted or len(set(wanted)) != len(wanted):
+        raise ValueError("endorsing_organizations: neither a number nor different MSP ids, such as ['Org1MSP']")
+    missing = [msp_id for msp_id in wanted if msp_id not in known]
+    if len(wanted) > most or (missing and None not in known):
+        raise ValueError(f"endorsing_organizations: no peer is of {', '.join(missing or wanted)}")

@@ -75,7 +75,8 @@ class ManagedBlockchainLookup(Construct):
         found.node.add_dependency(self.handler.function_role)
         self.orderer = Endpoint(address=found.get_att_string("OrdererEndpoint"))
         self.peers = [
-            Endpoint(address=found.get_att_string(f"Peer{number}Endpoint")) for number in range(len(node_ids))
+            Endpoint(address=found.get_att_string(f"Peer{number}Endpoint"), msp_id=member_id)
+            for number in range(len(node_ids))
         ]
         self.ca_endpoint = found.get_att_string("CaEndpoint")
         self.vpc_endpoint_service_name = found.get_att_string("VpcEndpointServiceName")

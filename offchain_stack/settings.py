@@ -51,6 +51,15 @@ def _number(value: Any) -> int:
     return value
 
 
+def _organizations(value: Any) -> int | tuple[str, ...]:
+    if not isinstance(value, list):
+        return _number(value)
+    msp_ids = _texts(r"[A-Za-z0-9._-]+")(value)
+    if len(set(msp_ids)) != len(msp_ids):
+        raise ValueError
+    return msp_ids
+
+
 def _at_most(most: int) -> Callable[[Any], int]:
     def parse(value: Any) -> int:
         if _number(value) > most:
@@ -66,11 +75,13 @@ def _endpoints(value: Any) -> tuple[Endpoint, ...]:
     endpoints = []
     for part in value:
         known = {"endpoint": part} if isinstance(part, str) else part
-        if not isinstance(known, dict) or not {"endpoint"} <= set(known) <= {"endpoint", "tlsHostname"}:
+        if not isinstance(known, dict) or not {"endpoint"} <= set(known) <= {"endpoint", "tlsHostname", "mspId"}:
             raise ValueError
         if not all(isinstance(text, str) for text in known.values()):
             raise ValueError
-        endpoints.append(Endpoint(address=known["endpoint"], tls_hostname=known.get("tlsHostname")))
+        endpoints.append(
+            Endpoint(address=known["endpoint"], tls_hostname=known.get("tlsHostname"), msp_id=known.get("mspId"))
+        )
     if len({endpoint.address for endpoint in endpoints}) != len(endpoints):
         raise ValueError
     return tuple(endpoints)
@@ -279,13 +290,21 @@ class Settings:
     peers: tuple[Endpoint, ...] | None = _setting(
         _endpoints,
         [{"endpoint": "peer0.org1.example.com:7051"}],
-        "Peers to endorse, as host:port; with tlsHostname where the certificate has another name",
+        "Peers to endorse, as host:port; with tlsHostname where the certificate has another name, and mspId to tell "
+        "its organisation before it has answered",
         default=None,
     )
     orderers: tuple[Endpoint, ...] | None = _setting(
         _endpoints, [{"endpoint": "orderer.example.com:7050"}], "Orderers, written like the peers", default=None
     )
     endorsements: int = _setting(_number, 1, "Number of peers that must agree", default=1)
+    endorsing_organizations: int | tuple[str, ...] | None = _setting(
+        _organizations,
+        ["Org1MSP", "Org2MSP"],
+        "Organisations that must endorse: how many, or their MSP ids; by default those that the chaincode's policy asks"
+        " for, as the peers tell it, and if none of them does, all that the peers are of",
+        default=None,
+    )
     tls_roots: str | None = _setting(
         _tls_roots,
         "s3://us-east-1.managedblockchain/etc/managedblockchain-tls-chain.pem",
@@ -500,6 +519,8 @@ class Settings:
     def _refuse_contradictions(self) -> None:
         zones, subnets, tables = (len(getattr(self, name) or ()) for name in _SUBNETS)
         peers = len(self.managed_blockchain.node_ids if self.managed_blockchain else self.peers or ())
+        asked = self.endorsing_organizations or 0
+        organizations = asked if isinstance(asked, int) else len(asked)
         contradictions = {
             "subnetIds": (
                 zones and subnets % zones,
@@ -508,6 +529,7 @@ class Settings:
             "routeTableIds": (tables != subnets, f"{tables} given for {subnets} subnetIds; name one for each"),
             "userPoolScopes": (self.user_pool_scopes and not self.user_pool_arn, "is for userPoolArn only"),
             "endorsements": (peers and self.endorsements > peers, f"{peers} peers cannot give that many"),
+            "endorsingOrganizations": (peers and organizations > peers, f"{peers} peers cannot be of that many"),
         }
         for name, (contradiction, text) in contradictions.items():
             if contradiction:

@@ -174,6 +174,7 @@ class OffChainStack(cdk.Stack):
             "chaincode": settings.chaincode,
             "users": settings.users,
             "endorsements": settings.endorsements,
+            "endorsing_organizations": settings.endorsing_organizations,
             "secrets_key": kms.Key.from_key_arn(self, "SecretsKey", settings.secrets_key_arn)
             if settings.secrets_key_arn
             else None,

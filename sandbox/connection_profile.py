@@ -33,7 +33,7 @@ def read(profile: Path, *, msp: Path, channel: str, chaincode: str) -> Network:
 
 
 def _node(endpoint: Endpoint) -> Node:
-    return Node(endpoint=endpoint.address, tls_hostname=endpoint.tls_hostname)
+    return Node(endpoint=endpoint.address, tls_hostname=endpoint.tls_hostname, msp_id=endpoint.msp_id)
 
 
 def identity(msp: Path, *, msp_id: str) -> LedgerIdentity:

@@ -5,15 +5,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """A peer or an orderer. `tls_hostname` is the name in its certificate, where that differs from the endpoint's."""
+    """A peer or an orderer. `tls_hostname` is the name in its certificate, where that differs from the endpoint's;
+    `msp_id` a peer's organisation, if it is known."""
 
     endpoint: str
     tls_hostname: str | None = None
+    msp_id: str | None = None
 
     def as_setting(self) -> dict[str, str]:
         """As `FABRIC_NETWORK` has it."""
-        setting = {"endpoint": self.endpoint}
-        return setting | {"tlsHostname": self.tls_hostname} if self.tls_hostname else setting
+        known = {"endpoint": self.endpoint, "tlsHostname": self.tls_hostname, "mspId": self.msp_id}
+        return {name: value for name, value in known.items() if value}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -140,12 +140,14 @@ class Sandbox:
         if emulation is None:
             chaincode = make_chaincode(self.assembly.record_types.values())
             self.added_chaincode_functions = chaincode.added
+            msp_id = json.loads(self._settings("FABRIC_IDENTITIES")[0])["mspId"]
             emulation = make_emulation(
                 channel=settings["channel"],
-                msp_id=json.loads(self._settings("FABRIC_IDENTITIES")[0])["mspId"],
+                msp_id=msp_id,
                 chaincodes={settings["chaincode"]: chaincode},
                 endorsements_required=settings.get("endorsements", 1),
                 peers=max(1, settings.get("endorsements", 1)),
+                **_endorsement(settings.get("endorsingOrganizations"), msp_id),
             )
             emulation.start()
             self._closing.append(emulation.stop)
@@ -154,7 +156,9 @@ class Sandbox:
         return Network(
             channel=emulation.channel,
             chaincode=settings["chaincode"],
-            peers=tuple(Node(endpoint=peer.endpoint, tls_hostname="localhost") for peer in emulation.peers),
+            peers=tuple(
+                Node(endpoint=peer.endpoint, tls_hostname="localhost", msp_id=peer.msp_id) for peer in emulation.peers
+            ),
             orderers=tuple(Node(endpoint=each.endpoint, tls_hostname="localhost") for each in emulation.orderers),
             tls_roots=emulation.tls_roots_pem,
             identity=LedgerIdentity(
@@ -273,6 +277,16 @@ class Sandbox:
 class _Services:
     def __init__(self, runner: LambdaRunner, aws: Aws) -> None:
         self.invoke, self.client = runner.invoke, aws.client
+
+
+def _endorsement(asked: int | list[str] | None, msp_id: str) -> dict[str, Any]:
+    """The emulation's organisations and policy for the setting `endorsingOrganizations`, besides that of `msp_id`."""
+    if asked is None:
+        return {}
+    names = asked if isinstance(asked, list) else [msp_id, *(f"Organization{n}MSP" for n in range(2, asked + 1))]
+    principals = ", ".join(f"'{name}.peer'" for name in names)
+    others = [name for name in names if name != msp_id]
+    return {"other_organizations": others, "policy": f"OutOf({len(names)}, {principals})"}
 
 
 def _secret_name(name_or_arn: str) -> str:

@@ -48,7 +48,7 @@ def look_up(subject: str, properties: Mapping[str, Any]) -> dict[str, list[dict[
         ) from failure
     peers = [f"Peer{number}" for number in range(len(properties["NodeIds"]))]
     return {
-        "peers": [{"endpoint": found[f"{peer}Endpoint"]} for peer in peers],
+        "peers": [{"endpoint": found[f"{peer}Endpoint"], "mspId": properties["MemberId"]} for peer in peers],
         "orderers": [{"endpoint": found["OrdererEndpoint"]}],
     }
 

@@ -195,6 +195,11 @@ class TestFabricNetwork:
             ({"users": []}, "^users: "),
             ({"endorsements": 2}, "^endorsements: 2 of 1 peers"),
             ({"endorsements": 0}, "^endorsements: "),
+            ({"endorsing_organizations": 2}, "^endorsing_organizations: the peers are not of 2"),
+            ({"endorsing_organizations": 0}, "^endorsing_organizations: "),
+            ({"endorsing_organizations": "Org1MSP"}, "^endorsing_organizations: neither"),
+            ({"endorsing_organizations": []}, "^endorsing_organizations: neither"),
+            ({"endorsing_organizations": ["Org1MSP", "Org2MSP"]}, "^endorsing_organizations: no peer is of "),
             ({"tls_roots": "tls.pem"}, "^tls_roots: "),
         ],
     )

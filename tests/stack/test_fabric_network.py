@@ -81,6 +81,43 @@ class TestConnectionProfile:
         ]
         assert [rule["FromPort"] for rule in group["SecurityGroupEgress"]] == [443, 7050, 7051, 8051]
 
+    def test_peers_of_all_organizations_are_used_and_named(self, synthesize: Synthesize, tmp_path: Path) -> None:
+        file = profile(tmp_path)
+        described = json.loads(file.read_text())
+        peer2 = {"url": "grpcs://peer0.org2.example.com:9051", "tlsCACerts": {"pem": PEM}}
+        described["peers"] |= {"peer2": peer2, "peer3": peer2 | {"url": "grpcs://peer0.org3.example.com:10051"}}
+        described["organizations"]["Org1"]["peers"] = ["peer0", "peer1"]
+        described["organizations"]["Org2"] = {"mspid": "Org2MSP", "peers": ["peer2"]}
+        described["channels"]["mychannel"]["peers"] |= {"peer2": {}, "peer3": {}}
+        file.write_text(json.dumps(described))
+
+        def build(app: cdk.App) -> None:
+            stack = cdk.Stack(app, "Foreign")
+            network = FabricNetwork.from_connection_profile(
+                stack, "Network", path=file, endorsing_organizations=["Org1MSP", "Org2MSP"], **COMMON
+            )
+            ChaincodeFunction(stack, "Chaincode", vpc=ec2.Vpc(stack, "Vpc", max_azs=2), network=network)
+
+        network = json.loads(environment(synthesize(build)["Foreign"])["FABRIC_NETWORK"])
+        assert [(peer["endpoint"], peer.get("mspId")) for peer in network["peers"]] == [
+            ("10.0.0.7:7051", "Org1MSP"),
+            ("peer1.example.com:8051", "Org1MSP"),
+            ("peer0.org2.example.com:9051", "Org2MSP"),
+            ("peer0.org3.example.com:10051", None),
+        ]
+        assert network["endorsingOrganizations"] == ["Org1MSP", "Org2MSP"]
+
+    def test_an_organization_without_a_peer_cannot_endorse(self, tmp_path: Path) -> None:
+        file = profile(tmp_path)
+        described = json.loads(file.read_text())
+        described["organizations"]["Org1"]["peers"] = ["peer0", "peer1"]
+        file.write_text(json.dumps(described))
+        for asked in (2, ["Org2MSP"], ["Org1MSP", "Org2MSP"]):
+            with pytest.raises(ValueError, match="^endorsing_organizations: "):
+                FabricNetwork.from_connection_profile(
+                    cdk.Stack(), "Network", path=file, endorsing_organizations=asked, **COMMON
+                )
+
     def test_long_roots_can_be_in_s3(self, synthesize: Synthesize, tmp_path: Path) -> None:
         file = profile(tmp_path)
 
@@ -129,7 +166,9 @@ class TestManagedBlockchain:
         told = environment(template)
         assert json.loads(told["FABRIC_IDENTITIES"])["mspId"] == MEMBER
         network = json.loads(told["FABRIC_NETWORK"])
-        assert network["peers"] == [{"endpoint": f"<{lookup_id}.Peer{number}Endpoint>"} for number in range(2)]
+        assert network["peers"] == [
+            {"endpoint": f"<{lookup_id}.Peer{number}Endpoint>", "mspId": MEMBER} for number in range(2)
+        ]
         assert network["orderers"] == [{"endpoint": f"<{lookup_id}.OrdererEndpoint>"}]
         chain = "<AWS::Region>.managedblockchain/etc/managedblockchain-tls-chain.pem"
         assert network["tlsRoots"] == f"s3://{chain}"

@@ -54,10 +54,12 @@ WRONG: dict[str, tuple[Any, ...]] = {
         [{"address": "peer0.example.com:7051"}],
         [{"endpoint": 7051}],
         [{"endpoint": "peer0.example.com:7051", "tls": "x"}],
+        [{"endpoint": "peer0.example.com:7051", "mspId": 1}],
         ["peer0.example.com:7051", "peer0.example.com:7051"],
     ),
     "orderers": (["orderer"], [{}]),
     "endorsements": (0, "1", 1.5, True),
+    "endorsingOrganizations": (0, "1", "Org1MSP", True, [], ["Org 1"], ["Org1MSP", "Org1MSP"]),
     "tlsRoots": ("tls.pem", "s3://bucket", "-----BEGIN CERTIFICATE-----"),
     "recordTypes": ("donors", [], ["invoices"], ["donors", "donors"], [{"name": "Invoice"}], [7]),
     "chaincodeFunctionArn": ("ngo-lambda", "arn:aws:sns:us-east-1:111122223333:topic"),
@@ -107,6 +109,7 @@ CONTRADICTIONS: dict[str, dict[str, Any]] = {
     "subnetIds": {"subnetIds": ["subnet-0a", "subnet-0b", "subnet-0c"]},
     "routeTableIds": {"routeTableIds": ["rtb-0a"]},
     "endorsements": {"endorsements": 2},
+    "endorsingOrganizations": {"endorsingOrganizations": ["Org1MSP", "Org2MSP"]},
     "userPoolScopes": {"userPoolScopes": ["records/write"]},
     "callers": {"callers": {"claim": "custom:fabricUsername"}},
 }
@@ -154,6 +157,8 @@ def test_every_example_is_right(name: str, values: dict[str, Any]) -> None:
         values = {key: value for key, value in values.items() if key not in EXPLICIT}
     if name == "fabricEndpoint":
         values["managedBlockchain"] = MEMBER
+    if name == "endorsingOrganizations":
+        values = values | {"peers": ["peer0.org1.example.com:7051", "peer0.org2.example.com:7051"]}
     if name == "userPoolScopes":
         values = values | {"userPoolArn": POOL}
     Settings.from_values({**values, name: example})

@@ -1,6 +1,8 @@
 """Fabric's messages as they go over the wire."""
 
+import contextlib
 import os
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -8,8 +10,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from hfc.protos.common import common_pb2
+from hfc.protos.discovery import protocol_pb2
 from hfc.protos.msp import identities_pb2
 from hfc.protos.peer import chaincode_pb2, events_pb2, proposal_pb2
+from hypothesis import given
+from hypothesis import strategies as st
 from shared.identities import Identity
 from shared.ledger import messages
 from shared.ledger.interface import Call
@@ -106,3 +111,80 @@ def test_a_status_in_place_of_a_block() -> None:
 def test_junk_is_unreadable() -> None:
     with pytest.raises(messages.Unreadable):
         messages.read_answer(b"\xff\xff\xff")
+
+
+def test_service_discovery_is_asked_for_policy_and_peers(identity: Identity) -> None:
+    chaincode = "n" * 300
+    signed = protocol_pb2.SignedRequest.FromString(messages.discover(identity, "mychannel", chaincode))
+    public_key = x509.load_pem_x509_certificate(identity.certificate.encode()).public_key()
+    assert isinstance(public_key, ec.EllipticCurvePublicKey)
+    public_key.verify(signed.signature, signed.payload, ec.ECDSA(hashes.SHA256()))
+    expected = protocol_pb2.Request()
+    expected.authentication.client_identity = messages.signer(identity).creator
+    expected.queries.add(channel="mychannel").cc_query.interests.add().chaincodes.add(name=chaincode)
+    expected.queries.add(channel="mychannel").peer_query.filter.chaincodes.add(name=chaincode)
+    assert protocol_pb2.Request.FromString(signed.payload) == expected
+
+
+def _known(peers: Any, *msp_ids: str) -> None:
+    for msp_id in msp_ids:
+        serialized = identities_pb2.SerializedIdentity(mspid=msp_id, id_bytes=b"certificate " * 60)
+        peers.peers.add(identity=serialized.SerializeToString()).membership_info.payload = b"where it is" * 20
+
+
+def _discovery(groups: dict[str, list[str]], layouts: list[dict[str, int]], members: dict[str, list[str]]) -> Any:
+    response = protocol_pb2.Response()
+    descriptor = response.results.add().cc_query_res.content.add(chaincode="ngo")
+    for group, msp_ids in groups.items():
+        _known(descriptor.endorsers_by_groups.add(key=group).value, *msp_ids)
+    for layout in layouts:
+        added = descriptor.layouts.add()
+        for group, quantity in layout.items():
+            added.quantities_by_group.add(key=group, value=quantity)
+    result = response.results.add().members
+    result.SetInParent()
+    for msp_id, msp_ids in members.items():
+        _known(result.peers_by_org.add(key=msp_id).value, *msp_ids)
+    return response
+
+
+def test_layouts_count_peers_of_organizations() -> None:
+    """G0 and G2 are two principals of one organisation, of which different peers must then endorse."""
+    response = _discovery(
+        {"G0": ["Org1MSP", "Org1MSP"], "G1": ["Org2MSP"], "G2": ["Org1MSP"]},
+        [{"G0": 2, "G1": 300}, {"G0": 1, "G2": 1}],
+        {"Org1MSP": ["Org1MSP", "Org1MSP"], "Org2MSP": ["Org2MSP"], "Org3MSP": []},
+    )
+    found = messages.read_discovered(response.SerializeToString())
+    assert found.layouts == ({"Org1MSP": 2, "Org2MSP": 300}, {"Org1MSP": 2})
+    assert (found.members, found.refusal) == ({"Org1MSP": 2, "Org2MSP": 1}, "")
+
+
+def test_a_peer_that_knows_no_layout() -> None:
+    response = _discovery({}, [], {"Org1MSP": ["Org1MSP"]})
+    response.results[0].error.content = "failed constructing descriptor"
+    found = messages.read_discovered(response.SerializeToString())
+    assert (found.layouts, found.members, found.refusal) == ((), {"Org1MSP": 1}, "failed constructing descriptor")
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        _discovery({"G0": ["Org1MSP"]}, [{"G1": 1}], {}),
+        _discovery({"G0": []}, [{"G0": 1}], {}),
+        protocol_pb2.Response(),
+    ],
+    ids=["unknown group", "empty group", "no results"],
+)
+def test_an_answer_that_says_nothing_is_unreadable(response: Any) -> None:
+    with pytest.raises(messages.Unreadable):
+        messages.read_discovered(response.SerializeToString())
+
+
+@given(st.data())
+def test_a_spoiled_answer_is_unreadable_or_another(data: st.DataObject) -> None:
+    whole = _discovery({"G0": ["Org1MSP"]}, [{"G0": 1}], {"Org1MSP": ["Org1MSP"]}).SerializeToString()
+    place = data.draw(st.integers(0, len(whole)))
+    spoiled = whole[:place] + data.draw(st.binary(max_size=12)) + whole[place + data.draw(st.integers(0, 12)) :]
+    with contextlib.suppress(messages.Unreadable):
+        messages.read_discovered(spoiled)
