@@ -79,11 +79,9 @@ class _Profile:
 
     def msp_id_of(self, peer: str) -> str | None:
         """The MSP id of the organization that lists a peer; None if none does."""
-        for organization in self._section("organizations").values():
-            if peer in ((organization or {}).get("peers") or ()):
-                msp_id = organization.get("mspid")
-                return msp_id if isinstance(msp_id, str) else None
-        return None
+        organizations = [each for each in self._section("organizations").values() if isinstance(each, dict)]
+        found = (each.get("mspid") for each in organizations if peer in (each.get("peers") or ()))
+        return next((msp_id for msp_id in found if isinstance(msp_id, str)), None)
 
     def members(self, channel: str) -> tuple[list[str], list[str]]:
         """The names of the channel's endorsing peers and of its orderers."""

@@ -86,7 +86,10 @@ def real_network() -> RealFabric:
         network=Network(
             channel=read.channel,
             chaincode=read.chaincode,
-            peers=tuple(Endpoint(address=node.endpoint, tls_hostname=node.tls_hostname) for node in read.peers),
+            peers=tuple(
+                Endpoint(address=node.endpoint, tls_hostname=node.tls_hostname, msp_id=node.msp_id)
+                for node in read.peers
+            ),
             orderers=tuple(Endpoint(address=node.endpoint, tls_hostname=node.tls_hostname) for node in read.orderers),
             tls_roots=read.tls_roots,
         ),

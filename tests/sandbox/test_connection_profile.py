@@ -72,7 +72,7 @@ def test_the_channels_endorsing_peers_orderers_and_roots_are_read(
 ) -> None:
     network = read(folder, msp, PROFILE, dump=dump)
     assert (network.channel, network.chaincode) == ("mychannel", "ngo")
-    assert network.peers == (Node(endpoint="127.0.0.1:7051", tls_hostname="peer0.example.com"),)
+    assert network.peers == (Node(endpoint="127.0.0.1:7051", tls_hostname="peer0.example.com", msp_id="Org1MSP"),)
     assert network.orderers == (Node(endpoint="127.0.0.1:7050", tls_hostname="orderer.example.com"),)
     assert ROOTS["peer"].strip() in network.tls_roots
     assert ROOTS["orderer"].strip() in network.tls_roots

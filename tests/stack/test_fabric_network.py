@@ -113,7 +113,7 @@ class TestConnectionProfile:
         described["organizations"]["Org1"]["peers"] = ["peer0", "peer1"]
         file.write_text(json.dumps(described))
         for asked in (2, ["Org2MSP"], ["Org1MSP", "Org2MSP"]):
-            with pytest.raises(ValueError, match="^endorsing_organizations: "):
+            with pytest.raises(ValueError, match=r"^endorsing_organizations: "):
                 FabricNetwork.from_connection_profile(
                     cdk.Stack(), "Network", path=file, endorsing_organizations=asked, **COMMON
                 )
