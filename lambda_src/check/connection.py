@@ -18,6 +18,7 @@ from shared.record_type import RecordType
 
 from .endpoints import THERE, Node
 from .finding import Finding, Mistake, ok, quoted, warning
+from .policy import PeerView
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 10.0
@@ -34,10 +35,14 @@ _REACHED = "is reached, and its certificate is of the TLS roots"
 
 
 def check_peer(
-    node: Node, network: Network, identities: Mapping[str, Identity], record_types: Sequence[RecordType]
+    node: Node,
+    network: Network,
+    identities: Mapping[str, Identity],
+    record_types: Sequence[RecordType],
+    views: list[PeerView],
 ) -> Iterator[Finding]:
     """Reach a peer, and ask it in the name of each user: qscc for the channel's height, the chaincode for a record of
-    each type that does not exist."""
+    each type that does not exist. What it shows to the first user that it knows is added to `views`."""
     calls = [read_call(each, f"check-{uuid.uuid4()}") for each in record_types]
     try:
         peer = _Peer(node, network)
@@ -45,6 +50,8 @@ def check_peer(
         for user, identity in identities.items():
             try:
                 yield peer.check_membership(user, identity)
+                if not any(view.node is node for view in views):
+                    views.append(peer.view(identity))
                 for call in calls:
                     if not peer.silent:
                         yield peer.check_chaincode(user, identity, call)
@@ -157,6 +164,7 @@ class _Peer:
         self._node, self._network = node, network
         self._name = f"peer {node.endpoint.address}"
         self._connection = _connect(node, network)
+        self._msp_id = ""
         self.silent = False
         """Whether the chaincode left a question open until its time was up."""
 
@@ -166,6 +174,7 @@ class _Peer:
         channel = self._network.channel
         answer = self._ask("qscc", Call(function="GetChainInfo", arguments=(channel,)), user, identity)
         if answer.status < 400:
+            self._msp_id = answer.msp_id
             return ok(self._node.subject, f"knows {user} of {identity.msp_id} on channel {channel}")
         if answer.message.startswith("channel '"):
             raise Mistake(
@@ -174,6 +183,17 @@ class _Peer:
                 "Join the peer to it (peer channel join), or name the channel that it has.",
             )
         raise _Refused(user, identity, self._name, answer.message)
+
+    def view(self, identity: Identity) -> PeerView:
+        """What the peer shows of itself and tells about the chaincode, once it has shown that it knows the user."""
+        request = messages.discover(identity, self._network.channel, self._network.chaincode)
+        try:
+            found = messages.read_discovered(self._connection.call(messages.DISCOVER, request, ANSWER_SECONDS))
+        except CallFailed as failure:
+            found = messages.Discovered(refusal=f"{failure.code}: {failure.details}")
+        except messages.Unreadable as failure:
+            found = messages.Discovered(refusal=str(failure))
+        return PeerView(node=self._node, msp_id=self._msp_id, discovered=found)
 
     def check_chaincode(self, user: str, identity: Identity, call: Call) -> Finding:
         """Whether the peer runs the chaincode's read function for the user. Raises _Refused, or Mistake where it does

@@ -13,6 +13,7 @@ from .connection import check_orderer, check_peer
 from .deployment import Deployment
 from .endpoints import check_duplicates, check_names, orderers, peers
 from .finding import Finding, Level, Mistake, ok, skipped
+from .policy import PeerView, check_policy
 from .tls_roots import check_tls_roots, read_tls_roots
 from .users import check_user
 
@@ -101,9 +102,13 @@ def _connections(
 ) -> Generator[Finding, None, None]:
     if not identities:
         yield skipped("offchain.users", "no user's certificate and key can be shown to peers and orderers")
+    views: list[PeerView] = []
     by_node = [
-        check_peer(node, network, identities, deployment.record_types) for node in peers(network, deployment.settings)
+        check_peer(node, network, identities, deployment.record_types, views)
+        for node in peers(network, deployment.settings)
     ]
     by_node += [check_orderer(node, network, identities) for node in orderers(network, deployment.settings)]
     with ThreadPoolExecutor() as pool:
         yield from itertools.chain.from_iterable(pool.map(list[Finding], by_node))
+    if identities:
+        yield from check_policy(network, views)
