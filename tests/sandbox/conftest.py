@@ -24,18 +24,22 @@ Issue = Callable[..., Identity]
 AssemblyOf = Callable[[Path], Path]
 
 
-@pytest.fixture(scope="module")
-def network() -> Iterator[raw_fabric.Network]:
-    """Two peers and an orderer. With OFFCHAIN_FABRIC_PROFILE and OFFCHAIN_FABRIC_MSP set: that real network."""
+@pytest.fixture(scope="module", params=[1, pytest.param(2, marks=pytest.mark.long)], ids=["", "two organisations"])
+def network(request: pytest.FixtureRequest) -> Iterator[raw_fabric.Network]:
+    """An organisation with two peers, or two, and an orderer. With OFFCHAIN_FABRIC_PROFILE and OFFCHAIN_FABRIC_MSP set:
+    that real network, whose endorsement policy is a majority of its organisations."""
     profile = os.environ.get("OFFCHAIN_FABRIC_PROFILE")
     if profile:
+        if request.param != 1:
+            pytest.skip("the real network is as it is")
         real = raw_fabric.from_profile(
             yaml.safe_load(Path(profile).read_text()), Path(os.environ["OFFCHAIN_FABRIC_MSP"])
         )
         yield real
         real.close()
         return
-    with FabricEmulation(peers=2, execute_timeout=0.3) as emulation:
+    others = ["Org2MSP"] * (request.param - 1)
+    with FabricEmulation(peers=2, other_organizations=others, execute_timeout=0.3) as emulation:
         emulated = raw_fabric.of(emulation)
         yield emulated
         emulated.close()

@@ -21,6 +21,7 @@ from typing import Any
 
 import grpc
 from hfc.protos.common import common_pb2
+from hfc.protos.discovery import protocol_pb2, protocol_pb2_grpc
 from hfc.protos.orderer import ab_pb2, ab_pb2_grpc
 from hfc.protos.peer import (
     chaincode_pb2,
@@ -45,7 +46,8 @@ OPTIONS = [
 
 @dataclass
 class Network:
-    """Where a network is and who talks to it. `peer_roots` and `orderer_roots` are PEM."""
+    """Where a network is and who talks to it. `peer_roots` and `orderer_roots` are PEM; `endorsers` are a peer of each
+    organisation, which together meet its endorsement policy."""
 
     peers: list[str]
     orderers: list[str]
@@ -55,6 +57,7 @@ class Network:
     channel: str = "mychannel"
     chaincode: str = "ngo"
     emulation: Any = None
+    endorsers: tuple[int, ...] = (0,)
     _channels: dict[str, grpc.Channel] = field(default_factory=dict)
 
     def connect(self, endpoint: str, roots: str) -> grpc.Channel:
@@ -84,6 +87,31 @@ class Network:
         )
         return peer_pb2_grpc.EndorserStub(self.peer(peer)).ProcessProposal(signed, timeout=timeout)
 
+    def endorsed(self, proposal: Proposal, *, also: Sequence[int] = ()) -> list[Any]:
+        """ProposalResponses of a peer of each organisation, and of others."""
+        return [self.endorse(proposal, peer=peer) for peer in dict.fromkeys((*self.endorsers, *also))]
+
+    def discover(
+        self,
+        *queries: Any,
+        peer: int = 0,
+        identity: Identity | None = None,
+        signature: bytes | None = None,
+        payload: bytes | None = None,
+        **authentication: bytes,
+    ) -> Any:
+        """The Response to queries. Raises grpc.RpcError."""
+        creator = identity or self.user
+        request = protocol_pb2.Request(queries=queries)
+        request.authentication.client_identity = creator.creator
+        for name, value in authentication.items():
+            setattr(request.authentication, name, value)
+        payload = request.SerializeToString() if payload is None else payload
+        signed = protocol_pb2.SignedRequest(
+            payload=payload, signature=creator.sign(payload) if signature is None else signature
+        )
+        return protocol_pb2_grpc.DiscoveryStub(self.peer(peer)).Discover(signed, timeout=5)
+
     def propose(self, function: str, *args: str | bytes, identity: Identity | None = None, **parts: Any) -> Proposal:
         parts.setdefault("channel", self.channel)
         parts.setdefault("chaincode", self.chaincode)
@@ -108,14 +136,16 @@ class Network:
         return list(stub.Broadcast(iter(envelopes), timeout=timeout))
 
     def submit(self, proposal: Proposal, *, peers: Sequence[int] = (0,)) -> str:
-        """Endorses, broadcasts and waits for the commit at all the peers asked. The validation code's name."""
-        responses = [self.endorse(proposal, peer=peer) for peer in peers]
+        """Endorses there and at the endorsers, orders and waits for the commit at each. The validation code's name."""
+        responses = self.endorsed(proposal, also=peers)
         for response in responses:
             assert response.response.status == 200, response.response.message
         return self.order(proposal, envelope(proposal, responses), peers=peers)
 
     def order(self, proposal: Proposal, signed: Any, *, tx_id: str | None = None, peers: Sequence[int] = (0,)) -> str:
-        """Broadcasts an envelope and waits for its block. The validation code's name of its last occurrence."""
+        """Broadcasts an envelope and waits for its block, there and at the endorsers. The validation code's name of its
+        last occurrence."""
+        peers = list(dict.fromkeys((*peers, *self.endorsers)))
         from_block = [self.height(peer) for peer in peers]
         (answer,) = self.broadcast(signed)
         assert answer.status == common_pb2.SUCCESS, answer
@@ -181,17 +211,22 @@ def of(emulation: FabricEmulation) -> Network:
         emulation.enroll("user"),
         channel=emulation.channel,
         emulation=emulation,
+        endorsers=tuple(
+            next(peer.index for peer in emulation.peers if peer.msp_id == msp_id) for msp_id in emulation.msp_ids
+        ),
     )
 
 
 def from_profile(profile: dict[str, Any], msp: Path) -> Network:
     """The raw client's view of a network described by a connection profile, as the user of an MSP folder."""
 
+    def roots(node: dict[str, Any]) -> str:
+        given = node["tlsCACerts"]
+        return str(given["pem"]) if "pem" in given else Path(given["path"]).read_text()
+
     def nodes(kind: str) -> tuple[list[str], str]:
         found = list(profile[kind].values())
-        roots = found[0]["tlsCACerts"]
-        pem = roots["pem"] if "pem" in roots else Path(roots["path"]).read_text()
-        return [node["url"].removeprefix("grpcs://") for node in found], pem
+        return [node["url"].removeprefix("grpcs://") for node in found], "\n".join(dict.fromkeys(map(roots, found)))
 
     peers, peer_roots = nodes("peers")
     orderers, orderer_roots = nodes("orderers")
@@ -201,7 +236,16 @@ def from_profile(profile: dict[str, Any], msp: Path) -> Network:
         next((msp / "signcerts").iterdir()).read_text(),
         next((msp / "keystore").iterdir()).read_text(),
     )
-    return Network(peers, orderers, peer_roots, orderer_roots, user, channel=next(iter(profile["channels"])))
+    names = list(profile["peers"])
+    return Network(
+        peers,
+        orderers,
+        peer_roots,
+        orderer_roots,
+        user,
+        channel=next(iter(profile["channels"])),
+        endorsers=tuple(names.index(each["peers"][0]) for each in profile["organizations"].values()),
+    )
 
 
 class Proposal:

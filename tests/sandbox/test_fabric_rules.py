@@ -14,6 +14,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from hfc.protos.common import common_pb2, ledger_pb2
+from hfc.protos.discovery import protocol_pb2
 from hfc.protos.ledger.rwset import rwset_pb2
 from hfc.protos.ledger.rwset.kvrwset import kv_rwset_pb2
 from hfc.protos.peer import proposal_pb2, proposal_response_pb2, transaction_pb2
@@ -107,7 +108,7 @@ def test_an_expired_certificate_is_refused_everywhere(network: Network, issue: C
     proposal = create(network)
     proposal.identity = expired
     payload = transaction_payload(
-        proposal, [network.endorse(create(network))], header=create(network, identity=expired).header
+        proposal, network.endorsed(create(network)), header=create(network, identity=expired).header
     )
     (answer,) = network.broadcast(sealed(expired, payload))
     assert (answer.status, answer.info) == (common_pb2.BAD_REQUEST, "broadcast client identity expired")
@@ -138,7 +139,7 @@ def test_only_clients_and_admins_may_propose_and_broadcast(
         f"Failed evaluating policy on signed data during check policy on channel [{network.channel}] with policy "
         f"[/Channel/Application/Writers]: [{NOT_A_WRITER}]"
     )
-    (answer,) = network.broadcast(envelope(proposal, [network.endorse(create(network))]))
+    (answer,) = network.broadcast(envelope(proposal, network.endorsed(create(network))))
     assert (answer.status, answer.info) == (common_pb2.FORBIDDEN, f"{NOT_A_WRITER}: permission denied")
 
 
@@ -277,7 +278,7 @@ def test_an_unknown_function_gets_no_answer_until_the_execute_time_out(network: 
 
 def test_two_peers_endorse_the_same_bytes_with_signatures_of_their_own(network: Network) -> None:
     proposal = create(network)
-    answers = [network.endorse(proposal, peer=peer) for peer in (0, 1)]
+    answers = network.endorsed(proposal, also=(0, 1))
     assert answers[0].payload == answers[1].payload
     assert answers[0].endorsement.endorser != answers[1].endorsement.endorser
     for answer in answers:
@@ -304,52 +305,54 @@ def _ecdsa() -> Any:
 # Validation codes of transactions that somebody has tampered with: (changes to the honest envelope, code)
 
 
-def _without_endorsement(network: Network, proposal: Proposal, answer: Any) -> Any:
-    return envelope(proposal, [answer], endorsements=[])
+def _without_endorsement(network: Network, proposal: Proposal, answers: list[Any]) -> Any:
+    return envelope(proposal, answers, endorsements=[])
 
 
-def _endorsement_changed(network: Network, proposal: Proposal, answer: Any) -> Any:
-    answer.endorsement.signature = flipped(answer.endorsement.signature)
-    return envelope(proposal, [answer])
+def _endorsement_changed(network: Network, proposal: Proposal, answers: list[Any]) -> Any:
+    answers[0].endorsement.signature = flipped(answers[0].endorsement.signature)
+    return envelope(proposal, answers)
 
 
-def _endorsed_by_client(network: Network, proposal: Proposal, answer: Any) -> Any:
+def _endorsed_by_client(network: Network, proposal: Proposal, answers: list[Any]) -> Any:
     user = network.user
-    own = proposal_response_pb2.Endorsement(endorser=user.creator, signature=user.sign(answer.payload + user.creator))
-    return envelope(proposal, [answer], endorsements=[own])
+    own = proposal_response_pb2.Endorsement(
+        endorser=user.creator, signature=user.sign(answers[0].payload + user.creator)
+    )
+    return envelope(proposal, answers, endorsements=[own])
 
 
-def _endorsed_by_stranger(network: Network, proposal: Proposal, answer: Any) -> Any:
+def _endorsed_by_stranger(network: Network, proposal: Proposal, answers: list[Any]) -> Any:
     other = stranger(network.user.msp_id)
     own = proposal_response_pb2.Endorsement(
-        endorser=other.creator, signature=other.sign(answer.payload + other.creator)
+        endorser=other.creator, signature=other.sign(answers[0].payload + other.creator)
     )
-    return envelope(proposal, [answer], endorsements=[own])
+    return envelope(proposal, answers, endorsements=[own])
 
 
-def _bad_and_good_endorsement(network: Network, proposal: Proposal, answer: Any) -> Any:
+def _bad_and_good_endorsement(network: Network, proposal: Proposal, answers: list[Any]) -> Any:
     bad = proposal_response_pb2.Endorsement()
-    bad.CopyFrom(answer.endorsement)
+    bad.CopyFrom(answers[0].endorsement)
     bad.signature = flipped(bad.signature)
-    return envelope(proposal, [answer], endorsements=[bad, answer.endorsement])
+    return envelope(proposal, answers, endorsements=[bad, *(answer.endorsement for answer in answers)])
 
 
 def _response(change: Callable[[Any, Any], None]) -> Callable[..., Any]:
-    def tamper(network: Network, proposal: Proposal, answer: Any) -> Any:
-        return envelope(proposal, [answer], response_payload=changed_response(answer, change))
+    def tamper(network: Network, proposal: Proposal, answers: list[Any]) -> Any:
+        return envelope(proposal, answers, response_payload=changed_response(answers[0], change))
 
     return tamper
 
 
 def _header(**fields: Any) -> Callable[..., Any]:
-    def tamper(network: Network, proposal: Proposal, answer: Any) -> Any:
+    def tamper(network: Network, proposal: Proposal, answers: list[Any]) -> Any:
         channel_header = common_pb2.ChannelHeader.FromString(proposal.header.channel_header)
         for name, value in fields.items():
             setattr(channel_header, name, value)
         header = common_pb2.Header(
             channel_header=channel_header.SerializeToString(), signature_header=proposal.header.signature_header
         )
-        return envelope(proposal, [answer], header=header)
+        return envelope(proposal, answers, header=header)
 
     return tamper
 
@@ -379,11 +382,11 @@ def _proposal_hash(payload: Any, _: Any) -> None:
         (_response(lambda _, action: setattr(action.chaincode_id, "version", "9")), "ENDORSEMENT_POLICY_FAILURE"),
         (_response(lambda _, action: setattr(action, "results", b"\xff\xff")), "BAD_RWSET"),
         (_response(lambda _, action: setattr(action, "results", b"")), "ENDORSEMENT_POLICY_FAILURE"),
-        (lambda n, p, a: envelope(p, [a], response_payload=b""), "INVALID_ENDORSER_TRANSACTION"),
-        (lambda n, p, a: envelope(p, [a], proposal_payload=b""), "INVALID_ENDORSER_TRANSACTION"),
-        (lambda n, p, a: envelope(p, [a], proposal_payload=create(n).payload), "INVALID_ENDORSER_TRANSACTION"),
-        (lambda n, p, a: envelope(p, [a], actions=2), "INVALID_ENDORSER_TRANSACTION"),
-        (lambda n, p, a: envelope(p, [a], data=b""), "INVALID_ENDORSER_TRANSACTION"),
+        (lambda n, p, a: envelope(p, a, response_payload=b""), "INVALID_ENDORSER_TRANSACTION"),
+        (lambda n, p, a: envelope(p, a, proposal_payload=b""), "INVALID_ENDORSER_TRANSACTION"),
+        (lambda n, p, a: envelope(p, a, proposal_payload=create(n).payload), "INVALID_ENDORSER_TRANSACTION"),
+        (lambda n, p, a: envelope(p, a, actions=2), "INVALID_ENDORSER_TRANSACTION"),
+        (lambda n, p, a: envelope(p, a, data=b""), "INVALID_ENDORSER_TRANSACTION"),
         (_header(epoch=1), "BAD_COMMON_HEADER"),
         (_header(type=0), "BAD_COMMON_HEADER"),
         (_header(tx_id="c0ffee"), "BAD_PROPOSAL_TXID"),
@@ -416,7 +419,7 @@ def _proposal_hash(payload: Any, _: Any) -> None:
 def test_a_tampered_transaction_is_ordered_and_flagged(network: Network, tamper: Callable[..., Any], code: str) -> None:
     name = unused_name()
     proposal = network.propose("createDonor", donor(name))
-    signed = tamper(network, proposal, network.endorse(proposal))
+    signed = tamper(network, proposal, network.endorsed(proposal))
     tx_id = "c0ffee" if code == "BAD_PROPOSAL_TXID" else proposal.tx_id
     assert network.order(proposal, signed, tx_id=tx_id, peers=(0, 1)) == code
     status = network.query("queryDonor", donor(name)).response.status
@@ -431,13 +434,13 @@ def test_a_transaction_of_another_creator_than_the_proposals_is_flagged(
     network: Network, issue: Callable[..., Identity]
 ) -> None:
     proposal = create(network)
-    answer = network.endorse(proposal)
+    answers = network.endorsed(proposal)
     other = issue()
     header = common_pb2.Header(
         channel_header=proposal.header.channel_header,
         signature_header=common_pb2.SignatureHeader(creator=other.creator, nonce=proposal.nonce).SerializeToString(),
     )
-    signed = sealed(other, transaction_payload(proposal, [answer], header=header))
+    signed = sealed(other, transaction_payload(proposal, answers, header=header))
     assert network.order(proposal, signed) == "BAD_PROPOSAL_TXID"
 
 
@@ -445,7 +448,7 @@ def test_a_transient_map_stays_out_of_the_transaction(network: Network) -> None:
     proposal = create(network, transient=b"hush")
     assert network.submit(proposal) == "VALID"
     proposal = create(network, transient=b"hush")
-    signed = envelope(proposal, [network.endorse(proposal)], proposal_payload=proposal.payload)
+    signed = envelope(proposal, network.endorsed(proposal), proposal_payload=proposal.payload)
     assert network.order(proposal, signed) == "INVALID_ENDORSER_TRANSACTION"
 
 
@@ -454,20 +457,20 @@ def test_a_transient_map_stays_out_of_the_transaction(network: Network) -> None:
 
 def test_whoever_may_write_can_use_up_an_id_of_another(network: Network, issue: Callable[..., Identity]) -> None:
     victim = create(network)
-    answer = network.endorse(victim)
+    answers = network.endorsed(victim)
     other = issue()
     junk = create(network, identity=other, tx_id=victim.tx_id, nonce=b"other")
-    spoiled = sealed(other, transaction_payload(junk, [answer]))
+    spoiled = sealed(other, transaction_payload(junk, answers))
     start = network.height()
-    network.broadcast(spoiled, envelope(victim, [answer]))
+    network.broadcast(spoiled, envelope(victim, answers))
     assert _verdicts(network, start, {victim.tx_id}, 2) == ["BAD_PROPOSAL_TXID", "VALID"]
     assert network.code(victim.tx_id) == "BAD_PROPOSAL_TXID"
 
     victim = create(network)
-    answer = network.endorse(victim)
+    answers = network.endorsed(victim)
     junk = create(network, identity=other, tx_id=victim.tx_id, nonce=b"other")
-    assert network.order(junk, sealed(other, transaction_payload(junk, [answer]))) == "BAD_PROPOSAL_TXID"
-    assert network.order(victim, envelope(victim, [answer])) == "DUPLICATE_TXID"
+    assert network.order(junk, sealed(other, transaction_payload(junk, answers))) == "BAD_PROPOSAL_TXID"
+    assert network.order(victim, envelope(victim, answers)) == "DUPLICATE_TXID"
 
 
 def test_a_committed_id_is_refused_by_every_peer_whatever_it_comes_with(network: Network, melissa: str) -> None:
@@ -488,7 +491,7 @@ def test_a_committed_id_is_refused_by_every_peer_whatever_it_comes_with(network:
 
 def test_an_envelope_sent_again_is_ordered_and_flagged_while_qscc_keeps_the_first_verdict(network: Network) -> None:
     proposal = create(network)
-    signed = envelope(proposal, [network.endorse(proposal)])
+    signed = envelope(proposal, network.endorsed(proposal))
     assert network.order(proposal, signed) == "VALID"
     assert network.order(proposal, signed) == "DUPLICATE_TXID"
     assert network.code(proposal.tx_id) == "VALID"
@@ -496,7 +499,7 @@ def test_an_envelope_sent_again_is_ordered_and_flagged_while_qscc_keeps_the_firs
 
 def test_an_envelope_sent_twice_at_once_is_valid_once(network: Network) -> None:
     proposal = create(network)
-    signed = envelope(proposal, [network.endorse(proposal)])
+    signed = envelope(proposal, network.endorsed(proposal))
     start = network.height()
     assert [answer.status for answer in network.broadcast(signed, signed)] == [common_pb2.SUCCESS] * 2
     assert _verdicts(network, start, {proposal.tx_id}, 2) == ["VALID", "DUPLICATE_TXID"]
@@ -506,7 +509,7 @@ def test_an_envelope_sent_twice_at_once_is_valid_once(network: Network) -> None:
 def test_two_payloads_under_one_id_only_write_the_first(network: Network) -> None:
     nonce, names = os.urandom(24), [unused_name(), unused_name()]
     proposals = [network.propose("createDonor", donor(name), nonce=nonce) for name in names]
-    envelopes = [envelope(proposal, [network.endorse(proposal)]) for proposal in proposals]
+    envelopes = [envelope(proposal, network.endorsed(proposal)) for proposal in proposals]
     start = network.height()
     network.broadcast(*envelopes)
     assert _verdicts(network, start, {proposals[0].tx_id}, 2) == ["VALID", "DUPLICATE_TXID"]
@@ -515,9 +518,9 @@ def test_two_payloads_under_one_id_only_write_the_first(network: Network) -> Non
 
 def test_an_invalid_first_does_not_make_a_second_in_the_same_block_a_duplicate(network: Network) -> None:
     proposal = create(network)
-    answer = network.endorse(proposal)
+    answers = network.endorsed(proposal)
     start = network.height()
-    network.broadcast(envelope(proposal, [answer], endorsements=[]), envelope(proposal, [answer]))
+    network.broadcast(envelope(proposal, answers, endorsements=[]), envelope(proposal, answers))
     assert _verdicts(network, start, {proposal.tx_id}, 2) == ["ENDORSEMENT_POLICY_FAILURE", "VALID"]
     assert network.code(proposal.tx_id) == "ENDORSEMENT_POLICY_FAILURE"
 
@@ -539,7 +542,7 @@ def _verdicts(network: Network, start: int, tx_ids: set[str], count: int) -> lis
 def test_of_two_creates_of_one_donor_the_second_has_a_read_conflict(network: Network) -> None:
     name = unused_name()
     proposals = [network.propose("createDonor", donor(name, n=str(n))) for n in range(2)]
-    envelopes = [envelope(proposal, [network.endorse(proposal)]) for proposal in proposals]
+    envelopes = [envelope(proposal, network.endorsed(proposal)) for proposal in proposals]
     start = network.height()
     network.broadcast(*envelopes)
     found = _verdicts(network, start, {proposal.tx_id for proposal in proposals}, 2)
@@ -554,16 +557,16 @@ def test_of_two_creates_of_one_donor_the_second_has_a_read_conflict(network: Net
 def test_a_read_is_held_against_blocks_committed_since(network: Network) -> None:
     name = unused_name()
     late = network.propose("createDonor", donor(name))
-    answer = network.endorse(late)
+    answers = network.endorsed(late)
     assert network.submit(network.propose("createDonor", donor(name))) == "VALID"
-    assert network.order(late, envelope(late, [answer])) == "MVCC_READ_CONFLICT"
+    assert network.order(late, envelope(late, answers)) == "MVCC_READ_CONFLICT"
 
 
 def test_a_range_that_has_grown_is_a_phantom_read(network: Network) -> None:
     query = network.propose("queryAllDonors", "{}")
-    answer = network.endorse(query)
+    answers = network.endorsed(query)
     assert network.submit(create(network)) == "VALID"
-    assert network.order(query, envelope(query, [answer])) == "PHANTOM_READ_CONFLICT"
+    assert network.order(query, envelope(query, answers)) == "PHANTOM_READ_CONFLICT"
 
 
 def test_a_query_may_be_ordered_as_long_as_it_is_true(network: Network, melissa: str) -> None:
@@ -595,22 +598,22 @@ def test_the_orderer_refuses_with_a_reason_and_ends_the_stream(
     network: Network, spoil: Any, status: int, info: str
 ) -> None:
     proposal = create(network)
-    answer = network.endorse(proposal)
+    answers = network.endorsed(proposal)
     if spoil is _header:
-        signed = _header(channel_id="elsewhere")(network, proposal, answer)
+        signed = _header(channel_id="elsewhere")(network, proposal, answers)
     elif isinstance(spoil, int):
-        signed = _header(type=spoil)(network, proposal, answer)
+        signed = _header(type=spoil)(network, proposal, answers)
     else:
-        signed = envelope(proposal, [answer])
+        signed = envelope(proposal, answers)
         spoil(network, signed)
-    good = envelope(proposal, [answer])
+    good = envelope(proposal, answers)
     answers = network.broadcast(signed, good)
     assert [(each.status, each.info) for each in answers] == [(status, info)]
 
 
 def test_the_orderer_does_not_judge_endorsements(network: Network) -> None:
     proposal = create(network)
-    (answer,) = network.broadcast(envelope(proposal, [network.endorse(proposal)], endorsements=[]))
+    (answer,) = network.broadcast(envelope(proposal, network.endorsed(proposal), endorsements=[]))
     assert (answer.status, answer.info) == (common_pb2.SUCCESS, "")
 
 
@@ -619,7 +622,7 @@ def test_the_orderer_does_not_judge_endorsements(network: Network) -> None:
 
 def test_qscc_hands_out_the_envelope_with_its_verdict(network: Network) -> None:
     proposal = create(network)
-    signed = envelope(proposal, [network.endorse(proposal)])
+    signed = envelope(proposal, network.endorsed(proposal))
     assert network.order(proposal, signed, peers=(0, 1)) == "VALID"
     for peer in (0, 1):
         answer = network.transaction(proposal.tx_id, peer=peer)
@@ -814,9 +817,148 @@ def test_a_filtered_block_tells_ids_and_codes_and_nothing_else(network: Network)
 def test_an_unreadable_transaction_spoils_the_filtered_block_but_not_the_stream(network: Network) -> None:
     start = network.height()
     proposal = create(network)
-    signed = envelope(proposal, [network.endorse(proposal)], data=b"\xff\xff\xff")
+    signed = envelope(proposal, network.endorsed(proposal), data=b"\xff\xff\xff")
     assert network.order(proposal, signed) == "INVALID_ENDORSER_TRANSACTION"
     with network.deliver(seek_info(start, None)) as stream:
         assert _number(next(stream)) == "status 400"
         assert network.submit(create(network)) == "VALID"
         assert _number(next(stream)) == start + 1
+
+
+# Endorsement policies and service discovery
+
+
+@pytest.fixture
+def organizations(network: Network) -> list[str]:
+    """MSP ids of the channel's organisations, of which more than half must endorse."""
+    return [_msp_id(network.endorse(create(network), peer=peer).endorsement.endorser) for peer in network.endorsers]
+
+
+def _msp_id(creator: bytes) -> str:
+    from hfc.protos.msp import identities_pb2
+
+    return str(identities_pb2.SerializedIdentity.FromString(creator).mspid)
+
+
+def test_the_peers_of_one_organization_are_no_majority_of_two(network: Network, organizations: list[str]) -> None:
+    if len(organizations) < 2:
+        pytest.skip("needs a channel of two organisations")
+    proposal = create(network)
+    answers = [network.endorse(proposal, peer=peer) for peer in (0, 1)]
+    assert network.order(proposal, envelope(proposal, [*answers, answers[0]])) == "ENDORSEMENT_POLICY_FAILURE"
+    proposal = create(network)
+    assert network.order(proposal, envelope(proposal, network.endorsed(proposal))) == "VALID"
+
+
+def test_the_order_of_endorsements_does_not_matter(network: Network) -> None:
+    proposal = create(network)
+    answers = network.endorsed(proposal, also=(1,))
+    assert network.order(proposal, envelope(proposal, answers[::-1])) == "VALID"
+
+
+def _query(network: Network, kind: str = "cc_query", *chaincodes: str, channel: str | None = None) -> Any:
+    query = protocol_pb2.Query(channel=network.channel if channel is None else channel)
+    interest = {"cc_query": query.cc_query.interests.add, "peer_query": lambda: query.peer_query.filter}[kind]()
+    for name in chaincodes or (network.chaincode,):
+        interest.chaincodes.add(name=name)
+    return query
+
+
+def test_service_discovery_tells_who_meets_the_policy(network: Network, organizations: list[str]) -> None:
+    """Without anchor peers a peer knows those of its own organisation only, and tells no policy that needs others."""
+    for peer in network.endorsers:
+        own = _msp_id(network.endorse(create(network), peer=peer).endorsement.endorser)
+        policy, members = network.discover(_query(network), _query(network, "peer_query"), peer=peer).results
+        known = {entry.key: entry.value.peers for entry in members.members.peers_by_org if entry.value.peers}
+        assert own in known
+        assert {_msp_id(each.identity) for peers in known.values() for each in peers} == set(known)
+        if len(known) <= len(organizations) // 2:
+            assert policy.error.content.startswith("failed constructing descriptor for ")
+            continue
+        (descriptor,) = policy.cc_query_res.content
+        groups = {entry.key: {_msp_id(each.identity) for each in entry.value.peers} for entry in _groups(descriptor)}
+        assert sorted(msp_id for msp_ids in groups.values() for msp_id in msp_ids) == sorted(known)
+        for layout in descriptor.layouts:
+            quantities = {entry.key: entry.value for entry in layout.quantities_by_group}
+            assert set(quantities) <= set(groups)
+            assert set(quantities.values()) == {1}
+            assert len(quantities) == len(organizations) // 2 + 1
+    endorser = network.endorse(create(network), peer=0).endorsement.endorser
+    (members,) = network.discover(_query(network, "peer_query")).results
+    assert endorser in {each.identity for entry in members.members.peers_by_org for each in entry.value.peers}
+
+
+def _groups(descriptor: Any) -> Any:
+    return descriptor.endorsers_by_groups
+
+
+@pytest.mark.parametrize(
+    ("query_of", "text"),
+    [
+        (lambda n: _query(n, channel="elsewhere"), "access denied"),
+        (lambda n: _query(n, "peer_query", channel="elsewhere"), "access denied"),
+        (lambda n: _query(n, channel=""), "unknown or missing request type"),
+        (lambda n: protocol_pb2.Query(channel=n.channel), "unknown or missing request type"),
+        (lambda n: _query(n, "cc_query", "nothing"), "failed constructing descriptor for "),
+        (lambda n: _query(n, "cc_query", ""), "chaincode name in interest cannot be empty"),
+        (lambda n: _query(n, "cc_query", "ngo", ""), "chaincode name in interest cannot be empty"),
+        (
+            lambda n: _query(n, "peer_query", "nothing"),
+            "No metadata was found for chaincode nothing in channel mychannel",
+        ),
+        (
+            lambda n: protocol_pb2.Query(channel=n.channel, cc_query=protocol_pb2.ChaincodeQuery()),
+            "chaincode query must have at least one chaincode interest",
+        ),
+        (
+            lambda n: protocol_pb2.Query(
+                channel=n.channel, cc_query=protocol_pb2.ChaincodeQuery(interests=[protocol_pb2.ChaincodeInterest()])
+            ),
+            "chaincode interest must contain at least one chaincode",
+        ),
+    ],
+)
+def test_a_query_is_refused_by_itself(network: Network, query_of: Callable[[Network], Any], text: str) -> None:
+    refused, answered = network.discover(query_of(network), _query(network, "peer_query")).results
+    assert refused.error.content.startswith(text)
+    assert answered.WhichOneof("result") == "members"
+
+
+def test_who_may_not_write_is_told_nothing(network: Network, issue: Callable[..., Identity]) -> None:
+    for identity, signature in (
+        (stranger(network.user.msp_id), None),
+        (stranger("NoSuchMSP"), None),
+        (issue(role="peer"), None),
+        (network.user, b"x"),
+    ):
+        results = network.discover(
+            _query(network), _query(network, "peer_query"), identity=identity, signature=signature
+        ).results
+        assert [each.error.content for each in results] == ["access denied"] * 2
+    (told,) = network.discover(_query(network, "peer_query"), identity=issue(role="admin")).results
+    assert told.WhichOneof("result") == "members"
+
+
+@pytest.mark.parametrize(
+    ("payload", "text"),
+    [
+        (b"\xff\xff\xff", "failed parsing request: unexpected EOF"),
+        (b"", "access denied, no authentication info in request"),
+        (
+            protocol_pb2.Request(authentication=protocol_pb2.AuthInfo()).SerializeToString(),
+            "access denied, client identity wasn't supplied",
+        ),
+    ],
+    ids=["garbage", "empty", "nobody"],
+)
+def test_a_discovery_request_of_wrong_form_is_refused(network: Network, payload: bytes, text: str) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        network.discover(payload=payload)
+    assert (caught.value.code(), caught.value.details()) == (grpc.StatusCode.UNKNOWN, text)
+
+
+def test_the_hash_of_a_tls_certificate_is_not_compared(network: Network) -> None:
+    """It is meant to be (validateStructure in fabric/discovery), but the service does not keep its configuration."""
+    for claimed in (b"", b"x" * 32):
+        (told,) = network.discover(_query(network, "peer_query"), client_tls_cert_hash=claimed).results
+        assert told.WhichOneof("result") == "members"
