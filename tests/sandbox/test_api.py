@@ -4,6 +4,7 @@ import http.client
 import json
 import socket
 import threading
+import urllib.parse
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -126,6 +127,20 @@ def test_the_request_names_the_state_machine_and_what_is_not_given_is_empty(
             "caller": "",
         },
         "chaincodeFunctionArgs": GOOD,
+    }
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_a_reads_parameters_reach_the_workflow_as_they_are(api: Api, step_functions: StepFunctions, text: str) -> None:
+    """The path's are not decoded before."""
+    quoted = urllib.parse.quote(text, safe="")
+    _, _, headers = send(api, "", path=f"/donors/{quoted}?verify={quoted}", method="GET")
+    assert step_functions.input == {
+        "correlationId": headers["x-amzn-RequestId"],
+        "query": "record",
+        "identifier": quoted,
+        "verify": text,
+        "inline": "",
     }
 
 
