@@ -62,9 +62,13 @@ class _Condition(airspeed.Condition):  # type: ignore[misc]
 
 class _SetDirective(airspeed.SetDirective):  # type: ignore[misc]
     def evaluate_raw(self, stream: Any, namespace: Any, loader: Any) -> None:
-        # Velocity leaves a variable as it is where null would be put into it.
-        if self.value.calculate(namespace, loader) is not None:
-            super().evaluate_raw(stream, namespace, loader)
+        value = self.value.calculate(namespace, loader)
+        *parents, name = self.terms
+        # Velocity leaves a variable as it is if null would be put into it.
+        if value is not None and parents:
+            functools.reduce(operator.getitem, parents, namespace)[name] = value
+        elif value is not None:
+            namespace.set_inherited(name, value)
 
 
 class _NameOrCall(airspeed.NameOrCall):  # type: ignore[misc]

@@ -46,6 +46,12 @@ def test_an_empty_body_reads_as_an_empty_object() -> None:
     assert vtl.render("$input.body $input.json('$') ($input.path('$.a'))", request=request, context={}) == "{} {} ()"
 
 
+@pytest.mark.parametrize("plain", [True, False])
+def test_what_is_set_is_asked_once(plain: bool) -> None:
+    template = "#set($list = $input.path('$.list'))#set($ignored = $list.add(2))$list.size()"
+    assert vtl.render(template, request=vtl.Request(body='{"list": [1]}'), context={}, plain=plain) == "2"
+
+
 def test_an_unknown_json_path_is_an_error_that_names_it() -> None:
     with pytest.raises(vtl.TemplateError, match=r"\$\.\.name"):
         vtl.render("$input.path('$..name')", request=vtl.Request(body="{}"), context={})
