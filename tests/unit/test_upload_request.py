@@ -117,6 +117,21 @@ def test_an_argument_does_not_pass_for_what_the_workflow_says(name: str) -> None
     assert refusal.value.message == f'"{name}": unknown field. Known are donorUserName, email, image.'
 
 
+@pytest.mark.parametrize(
+    "place",
+    ["chaincodeFunctionArgs", "submission", "executionId", "donorUserName", "image", "idempotencyKey", "caller"],
+)
+@pytest.mark.parametrize(
+    "wrap", [lambda inner: [inner], lambda inner: {"donorUserName": inner}], ids=["list", "object"]
+)
+def test_a_value_of_20_000_levels_is_refused_like_any_other(place: str, wrap: Any) -> None:
+    deep: Any = "x"
+    for _ in range(20_000):
+        deep = wrap(deep)
+    with pytest.raises(InvalidRequest):
+        parse(event(**{place: deep}))
+
+
 def test_a_request_id_is_ignored() -> None:
     assert parse(event(requestId="a b")) == parse(event())
 
