@@ -3,9 +3,14 @@
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from pydantic import with_config
+
+from .mistakes import camel_case
+from .model import MODEL, read
 
 INPUT_LIMIT = 262_144
 """Bytes of input that Step Functions takes (`StartSyncExecution`, and the state between two steps)."""
@@ -70,12 +75,7 @@ _PATTERN = re.compile(
 """The regular expressions that mean the same to API Gateway (ECMA 262, without flags) and to Python."""
 
 
-def camel_case(name: str) -> str:
-    """The name that a prop has as JSON: `key_prefix` as `keyPrefix`."""
-    first, *rest = name.split("_")
-    return first + "".join(part.capitalize() for part in rest)
-
-
+@with_config(MODEL)
 @dataclass(frozen=True, kw_only=True)
 class LedgerField:
     """A text field of the request that goes to the ledger. Raises ValueError that names the prop.
@@ -114,6 +114,7 @@ class LedgerField:
                 raise ValueError(f"pattern: {self.pattern!r} is no regular expression: {error}") from error
 
 
+@with_config(MODEL)
 @dataclass(frozen=True, kw_only=True)
 class RecordType:
     """One kind of record: its fields, its data, its chaincode functions and the names that callers see.
@@ -184,8 +185,7 @@ class RecordType:
     def from_values(cls, values: Mapping[str, Any]) -> "RecordType":
         """The record type that `values` describe: the props in camelCase, as in a settings file, `ledgerFields` as
         objects. Raises ValueError that names the key which is unknown, missing or wrong."""
-        record_type: RecordType = _read(cls, values, "")
-        return record_type
+        return read(cls, values)
 
     def _derived(self) -> dict[str, Any]:
         path = self.path or f"{self.name[0].lower()}{self.name[1:]}s"
@@ -351,48 +351,6 @@ def _require(prop: str, value: str, pattern: str | re.Pattern[str], rule: str) -
 
 def _repeated(values: Sequence[str]) -> str | None:
     return next((value for index, value in enumerate(values) if value in values[:index]), None)
-
-
-def _is_texts(value: object) -> bool:
-    return isinstance(value, list | tuple) and all(isinstance(part, str) for part in value)
-
-
-_KINDS: dict[Any, tuple[str, Callable[[object], bool]]] = {
-    str: ("a text", lambda value: isinstance(value, str)),
-    str | None: ("a text", lambda value: isinstance(value, str)),
-    bool: ("true or false", lambda value: isinstance(value, bool)),
-    int: ("a whole number", lambda value: type(value) is int),
-    tuple[str, ...]: ("a list of texts", _is_texts),
-    tuple[LedgerField, ...]: ("a list of objects", lambda value: isinstance(value, list | tuple)),
-}
-
-
-def _read(kind: type[Any], values: object, within: str) -> Any:
-    """A `kind` of `values` by the names of its props in camelCase; `within` is where they stand."""
-    known = {camel_case(field.name): field for field in dataclasses.fields(kind)}
-    if not isinstance(values, Mapping):
-        raise ValueError(f"{within.rstrip('.') or kind.__name__}: must be an object with {', '.join(known)}")
-    for name in values:
-        if name not in known:
-            raise ValueError(f"{within}{name}: there is no such key; known are {', '.join(known)}")
-    read = {}
-    for name, field in known.items():
-        if name not in values:
-            if field.default is dataclasses.MISSING:
-                raise ValueError(f"{within}{name}: missing")
-            continue
-        described, is_kind = _KINDS[field.type]
-        value: Any = values[name]
-        if not is_kind(value):
-            raise ValueError(f"{within}{name}: must be {described}")
-        if field.type == tuple[LedgerField, ...]:
-            value = [_read(LedgerField, part, f"{within}{name}[{index}].") for index, part in enumerate(value)]
-        read[field.name] = tuple(value) if isinstance(value, list) else value
-    try:
-        return kind(**read)
-    except ValueError as error:
-        props = "|".join(field.name for field in dataclasses.fields(kind) if "_" in field.name)
-        raise ValueError(within + re.sub(rf"\b({props})\b", lambda found: camel_case(found[0]), str(error))) from error
 
 
 DONOR = RecordType(

@@ -1,594 +1,429 @@
-"""Deploy-time settings, read from CDK context in one place."""
+"""Deploy-time settings, read from CDK context or from a file in one place."""
 
 import dataclasses
+import functools
 import json
-import re
-import string
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import yaml
-from constructs import Node
+from pydantic import Field, with_config
 
-from .callers import Callers
-from .endpoint import Endpoint
 from .fabric import SECRET_NAME_PATTERN, FabricUser
-from .record_type import DONOR, RecordType, camel_case
+from .mistakes import Mistake, Mistakes, found, one_line, place
+from .model import MODEL, IfGiven, described, json_schema, read
+from .plain_file import RepeatedKeyError, read_json, read_yaml
+from .record_type import DONOR
+from .setting_rules import broken_rules
+from .setting_types import (
+    Account,
+    AvailabilityZone,
+    BucketName,
+    CallersOfApi,
+    ChaincodeName,
+    ChannelName,
+    Count,
+    CreateOrKeep,
+    FabricEndpoint,
+    FabricMember,
+    FilePath,
+    FunctionArn,
+    InterfaceEndpoint,
+    InterfaceEndpointId,
+    KeyArn,
+    ManagedBlockchainMember,
+    Many,
+    MspId,
+    Nodes,
+    RecordTypes,
+    Region,
+    RouteTableId,
+    Scope,
+    SecretNamePattern,
+    SecurityGroupId,
+    StackName,
+    SubnetId,
+    TlsRoots,
+    TopicArn,
+    UsagePlan,
+    UserPoolArn,
+    Users,
+    VpcId,
+    WebAclArn,
+)
+
+if TYPE_CHECKING:
+    from constructs import Node
+
+__all__ = ["InterfaceEndpoint", "ManagedBlockchainMember", "Settings", "SettingsError", "UsagePlan", "settings_schema"]
 
 _PREFIX = "offchain"
 _FILE = "offchainSettings"
-_SUBNETS = ("availability_zones", "subnet_ids", "route_table_ids")
-_EXPLICIT = ("msp_id", "peers", "orderers", "tls_roots")
+_CDK_FILE = "cdk.json"
 
 
 class SettingsError(ValueError):
-    """A setting is missing, wrong, unknown or contradicts another: one line that names it and shows an example."""
+    """Settings are missing, wrong, unknown or contradict each other: a line for each mistake, which names its place and
+    shows an example."""
 
 
-def _text(pattern: str) -> Callable[[Any], str]:
-    def parse(value: Any) -> str:
-        if not isinstance(value, str) or not re.fullmatch(pattern, value):
-            raise ValueError
-        return value
-
-    return parse
-
-
-def _texts(pattern: str) -> Callable[[Any], tuple[str, ...]]:
-    def parse(value: Any) -> tuple[str, ...]:
-        if not isinstance(value, list) or not value:
-            raise ValueError
-        return tuple(_text(pattern)(part) for part in value)
-
-    return parse
-
-
-def _number(value: Any) -> int:
-    if type(value) is not int or value < 1:
-        raise ValueError
-    return value
-
-
-def _organizations(value: Any) -> int | tuple[str, ...]:
-    if not isinstance(value, list):
-        return _number(value)
-    msp_ids = _texts(r"[A-Za-z0-9._-]+")(value)
-    if len(set(msp_ids)) != len(msp_ids):
-        raise ValueError
-    return msp_ids
-
-
-def _at_most(most: int) -> Callable[[Any], int]:
-    def parse(value: Any) -> int:
-        if _number(value) > most:
-            raise ValueError
-        return _number(value)
-
-    return parse
-
-
-def _endpoints(value: Any) -> tuple[Endpoint, ...]:
-    if not isinstance(value, list) or not value:
-        raise ValueError
-    endpoints = []
-    for part in value:
-        known = {"endpoint": part} if isinstance(part, str) else part
-        if not isinstance(known, dict) or not {"endpoint"} <= set(known) <= {"endpoint", "tlsHostname", "mspId"}:
-            raise ValueError
-        if not all(isinstance(text, str) for text in known.values()):
-            raise ValueError
-        endpoints.append(
-            Endpoint(address=known["endpoint"], tls_hostname=known.get("tlsHostname"), msp_id=known.get("mspId"))
-        )
-    if len({endpoint.address for endpoint in endpoints}) != len(endpoints):
-        raise ValueError
-    return tuple(endpoints)
-
-
-def _tls_roots(value: Any) -> str:
-    return _text(r"s3://[a-z0-9.-]+/.+|(?s:.*-----BEGIN CERTIFICATE-----.+-----END CERTIFICATE-----.*)")(value)
-
-
-def _object(value: Any, names: set[str]) -> dict[str, Any]:
-    if not isinstance(value, dict) or set(value) != names:
-        raise ValueError
-    return value
-
-
-@dataclass(frozen=True, kw_only=True)
-class ManagedBlockchainMember:
-    """A member of a Managed Blockchain network, and its peer nodes to endorse at."""
-
-    network_id: str
-    member_id: str
-    node_ids: tuple[str, ...]
-
-
-def _member(value: Any) -> ManagedBlockchainMember:
-    given = _object(value, {"networkId", "memberId", "nodeIds"})
-    return ManagedBlockchainMember(
-        network_id=_text(r"n-[A-Z0-9]+")(given["networkId"]),
-        member_id=_text(r"m-[A-Z0-9]+")(given["memberId"]),
-        node_ids=_texts(r"nd-[A-Z0-9]+")(given["nodeIds"]),
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class InterfaceEndpoint:
-    """An interface endpoint that is there, and the security group that guards it."""
-
-    id: str
-    security_group_id: str
-
-
-def _fabric_endpoint(value: Any) -> str | InterfaceEndpoint:
-    if isinstance(value, str):
-        return _text("create|keep")(value)
-    given = _object(value, {"id", "securityGroupId"})
-    return InterfaceEndpoint(
-        id=_text(r"vpce-[0-9a-f]+")(given["id"]), security_group_id=_text(r"sg-[0-9a-f]+")(given["securityGroupId"])
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class UsagePlan:
-    """The API keys that requests need, each by its name, and what one may do: requests a second, at once, a month."""
-
-    api_keys: tuple[str, ...]
-    rate_limit: int
-    burst_limit: int
-    monthly_quota: int | None
-
-
-def _usage_plan(value: Any) -> UsagePlan:
-    if not isinstance(value, dict):
-        raise ValueError
-    names = {"apiKeys", "rateLimit", "burstLimit"}
-    given = _object(value, names | ({"monthlyQuota"} & set(value)))
-    keys = _texts(r"[A-Za-z][A-Za-z0-9-]{0,63}")(given["apiKeys"])
-    if len(set(keys)) != len(keys):
-        raise ValueError
-    return UsagePlan(
-        api_keys=keys,
-        rate_limit=_number(given["rateLimit"]),
-        burst_limit=_number(given["burstLimit"]),
-        monthly_quota=_number(given["monthlyQuota"]) if "monthlyQuota" in given else None,
-    )
-
-
-def _callers(value: Any) -> Callers:
-    match value:
-        case {"claim": str(name)} if len(value) == 1:
-            return Callers.by_claim(name)
-        case {"principals": dict(users)} if len(value) == 1:
-            return Callers.by_principal({user: _texts(".+")(arns) for user, arns in users.items()})
-    raise ValueError
-
-
-def _record_types(value: Any) -> tuple[RecordType, ...]:
-    if not isinstance(value, list) or not value:
-        raise ValueError
-    types = tuple(DONOR if each == DONOR.path else RecordType.from_values(each) for each in value)
-    for kind in ("name", "path"):
-        given = [getattr(each, kind) for each in types]
-        if len(set(given)) != len(given):
-            raise ValueError(f"two have the same {kind}")
-    return types
-
-
-def _secret_names(value: Any) -> str:
-    pattern = _text(r"[A-Za-z0-9/_+=.@{}-]+")(value)
-    fields = [field for _, field, *_ in string.Formatter().parse(pattern) if field is not None]
-    if not {"user", "part"} <= set(fields) <= {"member", "user", "part"}:
-        raise ValueError
-    return pattern
-
-
-def _users(value: Any) -> tuple[Any, ...]:
-    """User names, or objects with a name and the secrets; made into FabricUser when all settings are known."""
-    if not isinstance(value, list) or not value:
-        raise ValueError
-    for part in value:
-        if isinstance(part, dict):
-            if set(part) != {"name", "certificate", "privateKey"}:
-                raise ValueError
-            for secret in (part["certificate"], part["privateKey"]):
-                _text(r"[A-Za-z0-9/_+=.@:-]+")(secret)
-        _text(r"[A-Za-z0-9_+=.@-]{1,64}")(part["name"] if isinstance(part, dict) else part)
-    names = [part["name"] if isinstance(part, dict) else part for part in value]
-    if len(set(names)) != len(names):
-        raise ValueError
-    return tuple(value)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Setting:
-    parse: Callable[[Any], Any]
-    example: Any
-    doc: str
-
-
-def _setting(parse: Callable[[Any], Any], example: Any, doc: str, **default: Any) -> Any:
-    return dataclasses.field(metadata={"setting": _Setting(parse=parse, example=example, doc=doc)}, **default)
-
-
+@with_config(MODEL)
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """The settings of one deployment. In CDK context they are the object `offchain`, their names in camelCase, or in
     its place a file that `-c offchainSettings=<path>` names. Each can be overridden by a context value of its own, such
     as `-c offchain.mspId=Org2MSP`."""
 
-    stack_name: str = _setting(
-        _text(r"[A-Za-z][A-Za-z0-9-]{0,127}"),
-        "OffChainTest",
-        "Name of the stack, one for each deployment in an account and region",
-        default="OffChainStack",
-    )
-    vpc_id: str = _setting(_text(r"vpc-[0-9a-f]+"), "vpc-0123456789abcdef0", "VPC of the functions")
-    availability_zones: tuple[str, ...] | None = _setting(
-        _texts(r"[a-z0-9-]+"),
-        ["us-east-1a", "us-east-1b"],
-        "Availability zones of the subnets; without these three the VPC's private subnets are looked up at synth",
-        default=None,
-    )
-    subnet_ids: tuple[str, ...] | None = _setting(
-        _texts(r"subnet-[0-9a-f]+"),
-        ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
-        "Subnets of the functions, as many for each availability zone",
-        default=None,
-    )
-    route_table_ids: tuple[str, ...] | None = _setting(
-        _texts(r"rtb-[0-9a-f]+"),
-        ["rtb-0123456789abcdef0", "rtb-0123456789abcdef0"],
-        "Route table of each subnet, in the same order",
-        default=None,
-    )
-    account: str | None = _setting(
-        _text(r"\d{12}"), "111122223333", "Account to deploy to; needed to look the VPC up", default=None
-    )
-    region: str | None = _setting(
-        _text(r"[a-z]{2}(-[a-z]+)+-\d"), "us-east-1", "Region to deploy to; needed to look the VPC up", default=None
-    )
-    security_group_ids: tuple[str, ...] | None = _setting(
-        _texts(r"sg-[0-9a-f]+"),
-        ["sg-0123456789abcdef0"],
-        "Security groups of the functions, which let them out to HTTPS, peers and orderers; made by default",
-        default=None,
-    )
-    managed_blockchain: ManagedBlockchainMember | None = _setting(  # noqa: RUF009
-        _member,
-        {
-            "networkId": "n-ABCDEFGHIJKLMNOPQRSTUVWXYZ",
-            "memberId": "m-ABCDEFGHIJKLMNOPQRSTUVWXYZ",
-            "nodeIds": ["nd-ABCDEFGHIJKLMNOPQRSTUVWXYZ"],
-        },
-        "Managed Blockchain member whose endpoints, TLS chain and MSP id are looked up when deploying",
-        default=None,
-    )
-    fabric_endpoint: str | InterfaceEndpoint = _setting(  # noqa: RUF009
-        _fabric_endpoint,
-        {"id": "vpce-0123456789abcdef0", "securityGroupId": "sg-0123456789abcdef0"},
-        "Interface endpoint to Managed Blockchain: create one, keep the way the subnets have, or use this one",
-        default="create",
-    )
-    connection_profile: str | None = _setting(
-        _text(r".+"),
-        "networks/org1.yaml",
-        "Connection profile with peers, orderers, TLS roots and MSP id, JSON or YAML; relative to the settings file",
-        default=None,
-    )
-    msp_id: str | None = _setting(
-        _text(r"[A-Za-z0-9._-]+"),
-        "Org1MSP",
-        "MSP id of the users' organisation; this and the next three unless one of the two above tells them",
-        default=None,
-    )
-    channel: str = _setting(_text(r"[a-z][a-z0-9.-]{0,248}"), "mychannel", "Channel of the chaincode")
-    chaincode: str = _setting(_text(r"[A-Za-z0-9]+([-_][A-Za-z0-9]+)*"), "ngo", "Name of the chaincode")
-    peers: tuple[Endpoint, ...] | None = _setting(
-        _endpoints,
-        [{"endpoint": "peer0.org1.example.com:7051"}],
-        "Peers to endorse, as host:port; with tlsHostname where the certificate has another name, and mspId to tell "
-        "its organisation before it has answered",
-        default=None,
-    )
-    orderers: tuple[Endpoint, ...] | None = _setting(
-        _endpoints, [{"endpoint": "orderer.example.com:7050"}], "Orderers, written like the peers", default=None
-    )
-    endorsements: int = _setting(_number, 1, "Number of peers that must agree", default=1)
-    endorsing_organizations: int | tuple[str, ...] | None = _setting(
-        _organizations,
-        ["Org1MSP", "Org2MSP"],
-        "Organisations that must endorse: how many, or their MSP ids; by default those that the chaincode's policy asks"
-        " for, as the peers tell it, and if none of them does, all that the peers are of",
-        default=None,
-    )
-    tls_roots: str | None = _setting(
-        _tls_roots,
-        "s3://us-east-1.managedblockchain/etc/managedblockchain-tls-chain.pem",
-        "CA certificates of peers and orderers: PEM text or an S3 location in the stack's region",
-        default=None,
-    )
-    record_types: tuple[RecordType, ...] = _setting(
-        _record_types,
-        [
-            "donors",
+    stack_name: Annotated[
+        StackName, described("Name of the stack, one for each deployment in an account and region", "OffChainTest")
+    ] = "OffChainStack"
+    vpc_id: Annotated[VpcId, described("VPC of the functions", "vpc-0123456789abcdef0")]
+    availability_zones: Annotated[
+        IfGiven[Many[AvailabilityZone]],
+        described(
+            "Availability zones of the subnets; without these three the VPC's private subnets are looked up at synth",
+            ["us-east-1a", "us-east-1b"],
+        ),
+    ] = None
+    subnet_ids: Annotated[
+        IfGiven[Many[SubnetId]],
+        described(
+            "Subnets of the functions, as many for each availability zone",
+            ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
+        ),
+    ] = None
+    route_table_ids: Annotated[
+        IfGiven[Many[RouteTableId]],
+        described("Route table of each subnet, in the same order", ["rtb-0123456789abcdef0", "rtb-0123456789abcdef0"]),
+    ] = None
+    account: Annotated[
+        IfGiven[Account], described("Account to deploy to; needed to look the VPC up", "111122223333")
+    ] = None
+    region: Annotated[IfGiven[Region], described("Region to deploy to; needed to look the VPC up", "us-east-1")] = None
+    security_group_ids: Annotated[
+        IfGiven[Many[SecurityGroupId]],
+        described(
+            "Security groups of the functions, which let them out to HTTPS, peers and orderers; made by default",
+            ["sg-0123456789abcdef0"],
+        ),
+    ] = None
+    managed_blockchain: Annotated[
+        IfGiven[ManagedBlockchainMember],
+        described(
+            "Managed Blockchain member whose endpoints, TLS chain and MSP id are looked up when deploying",
             {
-                "name": "Invoice",
-                "identifyingField": "invoiceNumber",
-                "ledgerFields": [{"name": "invoiceNumber", "maxLength": 40}],
-                "dataField": "document",
-                "contentTypes": ["application/pdf"],
-                "createFunction": "createInvoice",
-                "readFunction": "queryInvoice",
-                "listFunction": "queryAllInvoices",
+                "networkId": "n-ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+                "memberId": "m-ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+                "nodeIds": ["nd-ABCDEFGHIJKLMNOPQRSTUVWXYZ"],
             },
-        ],
-        "What is recorded: `donors`, and types of your own",
-        default=(DONOR,),
-    )
-    chaincode_function_arn: str | None = _setting(
-        _text(r"arn:[^:]+:lambda:[^:]+:\d{12}:function:[^:]+(:[^:]+)?"),
-        "arn:aws:lambda:us-east-1:111122223333:function:ngo-lambda",
-        "Existing function that invokes the chaincode (the workshop's) in place of ours; synth says what is then not "
-        "guaranteed",
-        default=None,
-    )
-    users: tuple[FabricUser, ...] = _setting(
-        _users,
-        ["lambdaUser"],
-        "Fabric users that a request may name, the first by default; with secrets of other names as "
-        '{"name", "certificate", "privateKey"}, each secret a name or an ARN',
-    )
-    member: str | None = _setting(
-        _text(r"[A-Za-z0-9_+=.@-]+"), "member1", "Member in the secrets' names; needed for users by name", default=None
-    )
-    secret_name_pattern: str = _setting(
-        _secret_names,
-        SECRET_NAME_PATTERN,
-        "Names of the secrets, with {user}, {part} (signcert or pk) and perhaps {member}",
-        default=SECRET_NAME_PATTERN,
-    )
-    secrets_key_arn: str | None = _setting(
-        _text(r"arn:[^:]+:kms:[^:]+:\d{12}:key/.+"),
-        "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
-        "Customer key that encrypts the secrets",
-        default=None,
-    )
-    s3_endpoint: str = _setting(
-        _text("create|keep"),
-        "create",
-        "S3 gateway endpoint: create one on the route tables, or keep the one they have",
-        default="create",
-    )
-    secrets_manager_endpoint: str = _setting(
-        _text("create|keep"),
-        "create",
-        "Secrets Manager interface endpoint: create one, or keep the way the subnets have",
-        default="create",
-    )
-    bucket_name: str | None = _setting(
-        _text(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"), "my-donor-images", "Versioned bucket to use", default=None
-    )
-    kms_key_arn: str | None = _setting(
-        _text(r"arn:[^:]+:kms:[^:]+:\d{12}:key/.+"),
-        "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
-        "Customer key for the new bucket, or of the one that bucketName names",
-        default=None,
-    )
-    cloud_watch_role: str = _setting(
-        _text("create|keep"),
-        "create",
-        "Role by which API Gateway writes logs, one for the account and region: create it, or keep the one there is",
-        default="create",
-    )
-    noncurrent_days: int = _setting(_number, 30, "Days until an old object version is deleted", default=30)
-    sweep_interval_minutes: int = _setting(
-        _at_most(720), 60, "Minutes, at most 720, between two sweeps of the last day's objects", default=60
-    )
-    url_expires_minutes: int = _setting(
-        _at_most(60), 5, "Minutes, at most 60, that a URL to a verified picture is good for", default=5
-    )
-    monitoring: str = _setting(
-        _text("create|none"), "create", "Dashboard and alarms: create them, or have none", default="create"
-    )
-    alarm_topic_arn: str | None = _setting(
-        _text(r"arn:[^:]+:sns:[^:]+:\d{12}:[A-Za-z0-9_-]{1,256}"),
-        "arn:aws:sns:us-east-1:111122223333:on-call",
-        "SNS topic that alarms are sent to; nowhere by default",
-        default=None,
-    )
-    verify_all_interval_hours: int | None = _setting(
-        _number, 168, "Hours between two verifications of all pictures; none by default", default=None
-    )
-    throttling_rate_limit: int = _setting(_number, 50, "Requests a second", default=50)
-    throttling_burst_limit: int = _setting(_number, 100, "Requests at once", default=100)
-    user_pool_arn: str | None = _setting(
-        _text(r"arn:[^:]+:cognito-idp:[^:]+:\d{12}:userpool/[A-Za-z0-9-]+_[A-Za-z0-9]+"),
-        "arn:aws:cognito-idp:us-east-1:111122223333:userpool/us-east-1_AbCdEfGhI",
-        "Cognito user pool whose tokens callers send; by default they sign with IAM credentials",
-        default=None,
-    )
-    user_pool_scopes: tuple[str, ...] | None = _setting(
-        _texts(r"\S+"),
-        ["records/write"],
-        "OAuth scopes, one of which an access token of the pool must have; by default ID tokens are taken",
-        default=None,
-    )
-    usage_plan: UsagePlan | None = _setting(  # noqa: RUF009
-        _usage_plan,
-        {"apiKeys": ["acme"], "rateLimit": 5, "burstLimit": 10, "monthlyQuota": 100000},
-        "API keys that requests need, too, and what each may do (monthlyQuota may be left out)",
-        default=None,
-    )
-    web_acl_arn: str | None = _setting(
-        _text(r"arn:[^:]+:wafv2:[^:]+:\d{12}:regional/webacl/[^/]+/[^/]+"),
-        "arn:aws:wafv2:us-east-1:111122223333:regional/webacl/offchain/1234abcd-12ab-34cd-56ef-1234567890ab",
-        "AWS WAF web ACL that looks at every request first",
-        default=None,
-    )
-    execute_api_endpoint_ids: tuple[str, ...] | None = _setting(
-        _texts(r"vpce-[0-9a-f]+"),
-        ["vpce-0123456789abcdef0"],
-        "Interface endpoints of execute-api: the API is private, and admits requests through these alone",
-        default=None,
-    )
-    callers: Callers | None = _setting(  # noqa: RUF009
-        _callers,
-        {"principals": {"lambdaUser": ["arn:aws:iam::111122223333:role/donor-desk"]}},
-        'Which Fabric users a caller may act as: by IAM principal, or by a claim of its token, as {"claim": "<name>"}; '
-        "by default all",
-        default=None,
-    )
+        ),
+    ] = None
+    fabric_endpoint: Annotated[
+        FabricEndpoint,
+        described(
+            "Interface endpoint to Managed Blockchain: create one, keep the way the subnets have, or use this one",
+            {"id": "vpce-0123456789abcdef0", "securityGroupId": "sg-0123456789abcdef0"},
+        ),
+    ] = "create"
+    connection_profile: Annotated[
+        IfGiven[FilePath],
+        described(
+            "Connection profile with peers, orderers, TLS roots and MSP id, JSON or YAML; relative to the settings "
+            "file",
+            "networks/org1.yaml",
+        ),
+    ] = None
+    msp_id: Annotated[
+        IfGiven[MspId],
+        described(
+            "MSP id of the users' organisation; this and the next three unless one of the two above tells them",
+            "Org1MSP",
+        ),
+    ] = None
+    channel: Annotated[ChannelName, described("Channel of the chaincode", "mychannel")]
+    chaincode: Annotated[ChaincodeName, described("Name of the chaincode", "ngo")]
+    peers: Annotated[
+        IfGiven[Nodes],
+        described(
+            "Peers to endorse, as host:port; with tlsHostname where the certificate has another name",
+            [{"endpoint": "peer0.org1.example.com:7051"}],
+        ),
+    ] = None
+    orderers: Annotated[
+        IfGiven[Nodes], described("Orderers, written like the peers", [{"endpoint": "orderer.example.com:7050"}])
+    ] = None
+    endorsements: Annotated[Count, described("Number of peers that must agree", 1)] = 1
+    tls_roots: Annotated[
+        IfGiven[TlsRoots],
+        described(
+            "CA certificates of peers and orderers: PEM text or an S3 location in the stack's region",
+            "s3://us-east-1.managedblockchain/etc/managedblockchain-tls-chain.pem",
+        ),
+    ] = None
+    record_types: Annotated[
+        RecordTypes,
+        described(
+            "What is recorded: `donors`, and types of your own",
+            [
+                "donors",
+                {
+                    "name": "Invoice",
+                    "identifyingField": "invoiceNumber",
+                    "ledgerFields": [{"name": "invoiceNumber", "maxLength": 40}],
+                    "dataField": "document",
+                    "contentTypes": ["application/pdf"],
+                    "createFunction": "createInvoice",
+                    "readFunction": "queryInvoice",
+                    "listFunction": "queryAllInvoices",
+                },
+            ],
+            default=["donors"],
+        ),
+    ] = (DONOR,)
+    chaincode_function_arn: Annotated[
+        IfGiven[FunctionArn],
+        described(
+            "Existing function that invokes the chaincode (the workshop's) in place of ours; synth says what is then "
+            "not guaranteed",
+            "arn:aws:lambda:us-east-1:111122223333:function:ngo-lambda",
+        ),
+    ] = None
+    users: Annotated[
+        Users,
+        described(
+            "Fabric users that a request may name, the first by default; with secrets of other names as "
+            '{"name", "certificate", "privateKey"}, each secret a name or an ARN',
+            ["lambdaUser"],
+        ),
+    ]
+    member: Annotated[
+        IfGiven[FabricMember], described("Member in the secrets' names; needed for users by name", "member1")
+    ] = None
+    secret_name_pattern: Annotated[
+        SecretNamePattern,
+        described(
+            "Names of the secrets, with {user}, {part} (signcert or pk) and perhaps {member}", SECRET_NAME_PATTERN
+        ),
+    ] = SECRET_NAME_PATTERN
+    secrets_key_arn: Annotated[
+        IfGiven[KeyArn],
+        described(
+            "Customer key that encrypts the secrets",
+            "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+        ),
+    ] = None
+    s3_endpoint: Annotated[
+        CreateOrKeep,
+        described("S3 gateway endpoint: create one on the route tables, or keep the one they have", "create"),
+    ] = "create"
+    secrets_manager_endpoint: Annotated[
+        CreateOrKeep,
+        described("Secrets Manager interface endpoint: create one, or keep the way the subnets have", "create"),
+    ] = "create"
+    bucket_name: Annotated[IfGiven[BucketName], described("Versioned bucket to use", "my-donor-images")] = None
+    kms_key_arn: Annotated[
+        IfGiven[KeyArn],
+        described(
+            "Customer key for the new bucket, or of the one that bucketName names",
+            "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+        ),
+    ] = None
+    cloud_watch_role: Annotated[
+        CreateOrKeep,
+        described(
+            "Role by which API Gateway writes logs, one for the account and region: create it, or keep the one there "
+            "is",
+            "create",
+        ),
+    ] = "create"
+    noncurrent_days: Annotated[Count, described("Days until an old object version is deleted", 30)] = 30
+    sweep_interval_minutes: Annotated[
+        Annotated[Count, Field(le=720)],
+        described("Minutes, at most 720, between two sweeps of the last day's objects", 60),
+    ] = 60
+    url_expires_minutes: Annotated[
+        Annotated[Count, Field(le=60)],
+        described("Minutes, at most 60, that a URL to a verified picture is good for", 5),
+    ] = 5
+    monitoring: Annotated[
+        Literal["create", "none"], described("Dashboard and alarms: create them, or have none", "create")
+    ] = "create"
+    alarm_topic_arn: Annotated[
+        IfGiven[TopicArn],
+        described(
+            "SNS topic that alarms are sent to; nowhere by default", "arn:aws:sns:us-east-1:111122223333:on-call"
+        ),
+    ] = None
+    verify_all_interval_hours: Annotated[
+        IfGiven[Count], described("Hours between two verifications of all pictures; none by default", 168)
+    ] = None
+    throttling_rate_limit: Annotated[Count, described("Requests a second", 50)] = 50
+    throttling_burst_limit: Annotated[Count, described("Requests at once", 100)] = 100
+    user_pool_arn: Annotated[
+        IfGiven[UserPoolArn],
+        described(
+            "Cognito user pool whose tokens callers send; by default they sign with IAM credentials",
+            "arn:aws:cognito-idp:us-east-1:111122223333:userpool/us-east-1_AbCdEfGhI",
+        ),
+    ] = None
+    user_pool_scopes: Annotated[
+        IfGiven[Many[Scope]],
+        described(
+            "OAuth scopes, one of which an access token of the pool must have; by default ID tokens are taken",
+            ["records/write"],
+        ),
+    ] = None
+    usage_plan: Annotated[
+        IfGiven[UsagePlan],
+        described(
+            "API keys that requests need, too, and what each may do (monthlyQuota may be left out)",
+            {"apiKeys": ["acme"], "rateLimit": 5, "burstLimit": 10, "monthlyQuota": 100000},
+        ),
+    ] = None
+    web_acl_arn: Annotated[
+        IfGiven[WebAclArn],
+        described(
+            "AWS WAF web ACL that looks at every request first",
+            "arn:aws:wafv2:us-east-1:111122223333:regional/webacl/offchain/1234abcd-12ab-34cd-56ef-1234567890ab",
+        ),
+    ] = None
+    execute_api_endpoint_ids: Annotated[
+        IfGiven[Many[InterfaceEndpointId]],
+        described(
+            "Interface endpoints of execute-api: the API is private, and admits requests through these alone",
+            ["vpce-0123456789abcdef0"],
+        ),
+    ] = None
+    callers: Annotated[
+        IfGiven[CallersOfApi],
+        described(
+            "Which Fabric users a caller may act as: by IAM principal, or by a claim of its token, as "
+            '{"claim": "<name>"}; by default all',
+            {"principals": {"lambdaUser": ["arn:aws:iam::111122223333:role/donor-desk"]}},
+        ),
+    ] = None
 
     @classmethod
-    def from_context(cls, node: Node) -> "Settings":
+    def from_context(cls, node: "Node") -> "Settings":
         """Read the settings from the context of `node`. Raises SettingsError."""
         file = node.try_get_context(_FILE)
-        values = _read(Path(file)) if file else node.try_get_context(_PREFIX)
+        values = node.try_get_context(_PREFIX) if file is None else _read(file)
+        source = _CDK_FILE if file is None else str(file)
         if values is None:
             values = {}
         if not isinstance(values, dict):
             raise SettingsError(f'{_PREFIX}: must be an object in CDK context, such as {{"mspId": "Org1MSP", ...}}')
+        if file is None:
+            _refuse_repeated_keys(Path(_CDK_FILE), values)
         overrides = {
-            name.removeprefix(f"{_PREFIX}."): value
+            name.removeprefix(f"{_PREFIX}."): _from_command_line(name, value)
             for name, value in (node.get_all_context() or {}).items()
             if name.startswith(f"{_PREFIX}.")
         }
-        given = {name: _from_command_line(value) for name, value in overrides.items()}
-        return cls.from_values({**values, **given}, folder=Path(file).parent if file else Path())
+        folder = Path() if file is None else Path(file).parent
+        return _settings({**values, **overrides}, folder, source, overrides)
 
     @classmethod
     def from_file(cls, path: str | Path) -> "Settings":
         """Read a settings file, JSON or YAML. Raises SettingsError."""
-        return cls.from_values(_read(Path(path)), folder=Path(path).parent)
+        return _settings(_read(path), Path(path).parent, str(path))
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any], *, folder: Path = Path()) -> "Settings":
         """Check `values`, by their names in camelCase; paths in them are relative to `folder`. Raises SettingsError."""
-        fields = {camel_case(field.name): field for field in dataclasses.fields(cls)}
-        for name in values:
-            if name not in fields:
-                raise SettingsError(f"{_PREFIX}.{name}: there is no such setting; known are {', '.join(fields)}")
-        parsed: dict[str, Any] = {}
-        for name, field in fields.items():
-            setting: _Setting = field.metadata["setting"]
-            if name in values:
-                try:
-                    parsed[field.name] = setting.parse(values[name])
-                except ValueError as error:
-                    raise _error(name, f"wrong: {error}" if str(error) else "wrong", setting) from error
-            elif field.default is dataclasses.MISSING:
-                raise _error(name, "missing", setting)
-        if parsed.get("connection_profile"):
-            parsed["connection_profile"] = str(folder / parsed["connection_profile"])
-        parsed["users"] = _resolve_users(parsed)
-        settings = cls(**parsed)
-        settings._require_one_network()
-        settings._require_subnets()
-        settings._refuse_contradictions()
-        settings._refuse_unknown_callers()
-        return settings
-
-    def _require_one_network(self) -> None:
-        """Peers, orderers, TLS roots and MSP id come from one place only."""
-        given = [name for name in _EXPLICIT if getattr(self, name) is not None]
-        if self.connection_profile and self.managed_blockchain:
-            raise _error_of("connection_profile", "contradicts managedBlockchain: give one of them")
-        if self.managed_blockchain and given:
-            raise _error_of(given[0], "contradicts managedBlockchain, which tells it: leave one of them out")
-        if self.connection_profile:
-            if [name for name in given if name != "tls_roots"]:
-                raise _error_of(given[0], "contradicts connectionProfile, which tells it: leave one of them out")
-        elif not self.managed_blockchain:
-            for name in _EXPLICIT:
-                if name not in given:
-                    raise _error_of(name, "missing")
-        if self.fabric_endpoint != "create" and not self.managed_blockchain:
-            raise _error_of("fabric_endpoint", "is for managedBlockchain only")
-
-    def _require_subnets(self) -> None:
-        """The subnets are all named, or looked up."""
-        given = [name for name in _SUBNETS if getattr(self, name) is not None]
-        for name in _SUBNETS if given else ("account", "region"):
-            if getattr(self, name) is None:
-                raise _error_of(name, "missing")
-
-    def _refuse_contradictions(self) -> None:
-        zones, subnets, tables = (len(getattr(self, name) or ()) for name in _SUBNETS)
-        peers = len(self.managed_blockchain.node_ids if self.managed_blockchain else self.peers or ())
-        asked = self.endorsing_organizations or 0
-        organizations = asked if isinstance(asked, int) else len(asked)
-        contradictions = {
-            "subnetIds": (
-                zones and subnets % zones,
-                f"{subnets} subnets cannot be spread evenly over {zones} availabilityZones",
-            ),
-            "routeTableIds": (tables != subnets, f"{tables} given for {subnets} subnetIds; name one for each"),
-            "userPoolScopes": (self.user_pool_scopes and not self.user_pool_arn, "is for userPoolArn only"),
-            "endorsements": (peers and self.endorsements > peers, f"{peers} peers cannot give that many"),
-            "endorsingOrganizations": (peers and organizations > peers, f"{peers} peers cannot be of that many"),
-        }
-        for name, (contradiction, text) in contradictions.items():
-            if contradiction:
-                raise next(
-                    _error_of(field.name, text) for field in dataclasses.fields(self) if camel_case(field.name) == name
-                )
-
-    def _refuse_unknown_callers(self) -> None:
-        """A claim comes from a user pool, a principal does not, and every Fabric user is one of the deployment's."""
-        if self.callers and self.callers.principals is None and not self.user_pool_arn:
-            raise _error_of("callers", "a claim needs userPoolArn")
-        if self.callers and self.callers.principals is not None:
-            if self.user_pool_arn:
-                raise _error_of("callers", "callers of userPoolArn are no IAM principals; give a claim")
-            for user in self.callers.principals:
-                if user not in [each.name for each in self.users]:
-                    raise _error_of("callers", f"{user!r} is not one of users")
+        return _settings(values, folder)
 
 
-def _resolve_users(parsed: Mapping[str, Any]) -> tuple[FabricUser, ...]:
-    users = []
-    pattern = parsed.get("secret_name_pattern", SECRET_NAME_PATTERN)
-    for user in parsed["users"]:
-        if isinstance(user, dict):
-            users.append(FabricUser(name=user["name"], certificate=user["certificate"], private_key=user["privateKey"]))
-        elif "member" in parsed or "{member}" not in pattern:
-            users.append(FabricUser.from_secret_names(user, member=parsed.get("member", ""), pattern=pattern))
-        else:
-            raise _error_of("member", f"missing, and the secrets of user {user!r} are named by it")
-    return tuple(users)
+@functools.cache
+def settings_schema() -> dict[str, Any]:
+    """The JSON schema (draft 2020-12) of a settings file, for editors: names, types, allowed values, descriptions."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | json_schema(Settings)
 
 
-def _error(name: str, what: str, setting: _Setting) -> SettingsError:
-    return SettingsError(f"{_PREFIX}.{name}: {what}. {setting.doc}, such as {json.dumps(setting.example)}")
-
-
-def _error_of(field_name: str, what: str) -> SettingsError:
-    field = next(field for field in dataclasses.fields(Settings) if field.name == field_name)
-    return _error(camel_case(field_name), what, field.metadata["setting"])
-
-
-def _read(path: Path) -> dict[str, Any]:
+def _settings(values: Mapping[str, Any], folder: Path, file: str = "", elsewhere: Collection[str] = ()) -> Settings:
+    """`values` as Settings. They come from `file`, but for those that `elsewhere` names. Raises SettingsError."""
     try:
-        value = yaml.safe_load(path.read_text("utf-8"))
+        settings = read(Settings, values)
+        mistakes = list(broken_rules(settings, frozenset()))
+    except Mistakes as error:
+        mistakes = [*error.mistakes, *_mistakes_beside(error.mistakes, values)]
+    if mistakes:
+        lines = [_line(each, "" if each.path and each.path[0] in elsewhere else file) for each in mistakes]
+        raise SettingsError("\n".join(lines))
+    return _resolved(settings, folder)
+
+
+def _mistakes_beside(mistakes: Sequence[Mistake], values: Mapping[str, Any]) -> list[Mistake]:
+    """What breaks a rule beside `mistakes`: each of these is given the value of its example, to look at the others."""
+    if not all(each.path for each in mistakes):
+        return []
+    wrong = frozenset(str(each.path[0]) for each in mistakes)
+    known: dict[str, Any] = settings_schema()["properties"]
+    right = {name: value for name, value in values.items() if name not in wrong}
+    examples = {name: each["examples"][0] for name, each in known.items() if name in wrong}
+    return list(broken_rules(read(Settings, right | examples), wrong))
+
+
+def _line(mistake: Mistake, file: str) -> str:
+    """`file: offchain.peers[0]: what is wrong. What the setting means, such as an example`."""
+    wrong = "wrong: " if mistake.kind == "wrong" else ""
+    where = f"{file}: {_PREFIX}" if file else _PREFIX
+    text = f"{where}{'.' * bool(mistake.path)}{place(mistake.path)}: {wrong}{mistake.what}"
+    setting = settings_schema()["properties"].get(mistake.path[0]) if mistake.path else None
+    if setting is None:
+        return one_line(text.replace("no such key", "no such setting"))
+    stop = "" if text.endswith(("?", ".")) else "."
+    return one_line(f"{text}{stop} {setting['description']}, such as {json.dumps(setting['examples'][0])}")
+
+
+def _resolved(settings: Settings, folder: Path) -> Settings:
+    """With the path of the connection profile from here, and the names of all secrets."""
+    profile = settings.connection_profile and str(folder / settings.connection_profile)
+    users = tuple(
+        user
+        if user.certificate
+        else FabricUser.from_secret_names(user.name, member=settings.member or "", pattern=settings.secret_name_pattern)
+        for user in settings.users
+    )
+    return dataclasses.replace(settings, connection_profile=profile, users=users)
+
+
+def _read(file: Any) -> dict[str, Any]:
+    if not isinstance(file, str | Path):
+        raise SettingsError(f"{_FILE}: {found(file)} is not a file's path, such as settings/test.yaml")
+    try:
+        value = read_yaml(Path(file).read_bytes())
     except OSError as error:
-        raise SettingsError(f"{_FILE}: {path}: {error.strerror}, such as settings/test.yaml") from error
-    except (ValueError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise SettingsError(f"{_FILE}: {path} is neither JSON nor YAML: {reason}, such as mspId: Org1MSP") from error
+        raise SettingsError(f"{_FILE}: {file}: {error.strerror}, such as settings/test.yaml") from error
+    except ValueError as error:
+        raise SettingsError(one_line(f"{_FILE}: {file}: {error}, such as mspId: Org1MSP")) from error
     if not isinstance(value, dict):
-        raise SettingsError(f"{_FILE}: {path} holds no settings, such as mspId: Org1MSP")
+        raise SettingsError(f"{_FILE}: {file} holds no settings, such as mspId: Org1MSP")
     return value
 
 
-def _from_command_line(value: Any) -> Any:
+def _refuse_repeated_keys(file: Path, values: Mapping[str, Any]) -> None:
+    """CDK itself reads cdk.json, and of a key that is there twice passes on only one value."""
+    try:
+        text = file.read_text("utf-8")
+        same = json.loads(text)["context"][_PREFIX] == values
+        if same:
+            read_json(text)
+    except RepeatedKeyError as error:
+        raise SettingsError(one_line(f"{file}: {error}; give each key once")) from error
+    except (OSError, ValueError, LookupError, TypeError):
+        # The context comes from elsewhere.
+        return
+
+
+def _from_command_line(name: str, value: Any) -> Any:
     """`-c` gives every value as text: JSON where it reads as such."""
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value)
+        return read_json(value)
+    except RepeatedKeyError as error:
+        raise SettingsError(one_line(f"{name}: {error}; give each key once")) from error
     except ValueError:
         return value

@@ -1,13 +1,12 @@
 """The tables of README and docs say what the code says."""
 
-import dataclasses
 import json
 import re
 from pathlib import Path
 
 from offchain_stack.answers import create_answers, read_answers
 from offchain_stack.record_type import DONOR
-from offchain_stack.settings import Settings
+from offchain_stack.settings import settings_schema
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,14 +18,15 @@ def rows(page: str, heading: str) -> list[list[str]]:
 
 
 def test_settings() -> None:
+    schema = settings_schema()
     expected = []
-    for field in dataclasses.fields(Settings):
-        setting = field.metadata["setting"]
-        first, *rest = field.name.split("_")
-        name = first + "".join(part.capitalize() for part in rest)
-        named = {dataclasses.MISSING: "required", None: "none", (DONOR,): '`["donors"]`'}
-        default = named.get(field.default, f"`{field.default}`")
-        expected.append([f"`{name}`", default, f"{setting.doc}, such as `{json.dumps(setting.example)}`"])
+    for name, setting in schema["properties"].items():
+        default = setting.get("default")
+        shown = "none" if default is None else f"`{default if isinstance(default, str) else json.dumps(default)}`"
+        shown = "required" if name in schema["required"] else shown
+        expected.append(
+            [f"`{name}`", shown, f"{setting['description']}, such as `{json.dumps(setting['examples'][0])}`"]
+        )
     assert rows("docs/settings.md", "Settings") == expected
 
 

@@ -268,12 +268,12 @@ def test_a_missing_key_is_named(absent: str) -> None:
         ({"colour": "red"}, "colour: there is no such key; known are name, path, identifyingField"),
         ({"key_prefix": "a/"}, "key_prefix: there is no such key"),
         ({"name": 7}, "name: must be a text"),
-        ({"path": None}, "path: must be a text"),
+        ({"path": None}, "path: has no value, and must be a text"),
         ({"maxDataBytes": "1000"}, "maxDataBytes: must be a whole number"),
         ({"maxDataBytes": True}, "maxDataBytes: must be a whole number"),
-        ({"contentTypes": "application/pdf"}, "contentTypes: must be a list of texts"),
-        ({"contentTypes": [7]}, "contentTypes: must be a list of texts"),
-        ({"ledgerFields": {"name": "a"}}, "ledgerFields: must be a list of objects"),
+        ({"contentTypes": "application/pdf"}, 'contentTypes: must be a list, not "application/pdf"'),
+        ({"contentTypes": [7]}, "contentTypes[0]: must be a text, not 7"),
+        ({"ledgerFields": {"name": "a"}}, "ledgerFields: must be a list, not {"),
         ({"ledgerFields": ["invoiceNumber"]}, "ledgerFields[0]: must be an object with name, maxLength, required"),
         ({"ledgerFields": [{"name": "a"}]}, "ledgerFields[0].maxLength: missing"),
         ({"ledgerFields": [{"name": "a", "maxLength": 1, "required": 1}]}, "ledgerFields[0].required: must be true or"),
@@ -290,5 +290,5 @@ def test_a_wrong_value_in_settings_is_refused_by_its_key(change: dict[str, Any],
 
 
 def test_what_is_no_object_is_no_record_type() -> None:
-    with pytest.raises(ValueError, match=r"^RecordType: must be an object with name, path"):
+    with pytest.raises(ValueError, match=r"^must be an object with name, path"):
         RecordType.from_values(["Invoice"])  # type: ignore[arg-type]

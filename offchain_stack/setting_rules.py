@@ -1,0 +1,131 @@
+"""What the settings must be to each other. Each rule says what contradicts, or is missing beside others."""
+
+from collections.abc import Callable, Iterator, Set
+from typing import TYPE_CHECKING
+
+from .mistakes import Mistake, camel_case
+
+if TYPE_CHECKING:
+    from .settings import Settings
+
+Finding = tuple[str, str]
+"""A setting's name as in Python, and what is said of it."""
+
+_SUBNETS = ("availability_zones", "subnet_ids", "route_table_ids")
+_EXPLICIT = ("msp_id", "peers", "orderers", "tls_roots")
+
+
+def broken_rules(settings: "Settings", wrong: Set[str]) -> Iterator[Mistake]:
+    """The mistakes in `settings`, in which each of the settings `wrong` has the value of its example: a rule about the
+    value of one of these has nothing to say yet."""
+    for needed, rule in _RULES:
+        if not wrong & {camel_case(name) for name in needed}:
+            for name, what in rule(settings):
+                kind = "missing" if what.startswith("missing") else "rule"
+                yield Mistake(path=(camel_case(name),), what=what, kind=kind)
+
+
+def _require_one_network(settings: "Settings") -> Iterator[Finding]:
+    """Peers, orderers, TLS roots and MSP id come from one place only."""
+    given = [name for name in _EXPLICIT if getattr(settings, name) is not None]
+    if settings.connection_profile and settings.managed_blockchain:
+        yield "connection_profile", "contradicts managedBlockchain: give one of them"
+    elif settings.managed_blockchain:
+        for name in given:
+            yield name, "contradicts managedBlockchain, which says it: leave one of them out"
+    elif settings.connection_profile:
+        for name in given:
+            if name != "tls_roots":
+                yield name, "contradicts connectionProfile, which says it: leave one of them out"
+    else:
+        for name in _EXPLICIT:
+            if name not in given:
+                yield name, "missing"
+
+
+def _require_managed_blockchain(settings: "Settings") -> Iterator[Finding]:
+    if settings.fabric_endpoint != "create" and not settings.managed_blockchain:
+        yield "fabric_endpoint", "is for managedBlockchain only"
+
+
+def _require_subnets(settings: "Settings") -> Iterator[Finding]:
+    """The subnets are all named, or looked up."""
+    given = [name for name in _SUBNETS if getattr(settings, name) is not None]
+    for name in _SUBNETS if given else ("account", "region"):
+        if getattr(settings, name) is None:
+            yield name, "missing"
+
+
+def _require_even_subnets(settings: "Settings") -> Iterator[Finding]:
+    zones, subnets = len(settings.availability_zones or ()), len(settings.subnet_ids or ())
+    if zones and subnets % zones:
+        yield "subnet_ids", f"{subnets} subnets cannot be spread evenly over {zones} availabilityZones"
+
+
+def _require_a_table_for_each_subnet(settings: "Settings") -> Iterator[Finding]:
+    subnets, tables = settings.subnet_ids, settings.route_table_ids
+    if subnets and tables and len(tables) != len(subnets):
+        yield "route_table_ids", f"{len(tables)} given for {len(subnets)} subnetIds; name one for each"
+
+
+def _require_a_pool_for_scopes(settings: "Settings") -> Iterator[Finding]:
+    if settings.user_pool_scopes and not settings.user_pool_arn:
+        yield "user_pool_scopes", "is for userPoolArn only"
+
+
+def _require_peers_that_can_endorse(settings: "Settings") -> Iterator[Finding]:
+    member = settings.managed_blockchain
+    peers = len(member.node_ids if member else settings.peers or ())
+    if peers and settings.endorsements > peers:
+        yield "endorsements", f"{peers} peers cannot give that many"
+
+
+def _require_callers_of_the_pool(settings: "Settings") -> Iterator[Finding]:
+    """A claim comes from a user pool, a principal does not."""
+    if settings.callers and settings.callers.principals is None and not settings.user_pool_arn:
+        yield "callers", "a claim needs userPoolArn"
+    if settings.callers and settings.callers.principals is not None and settings.user_pool_arn:
+        yield "callers", "callers of userPoolArn are no IAM principals; give a claim"
+
+
+def _require_known_callers(settings: "Settings") -> Iterator[Finding]:
+    """Every Fabric user that callers act as is one of the deployment's."""
+    users = [user.name for user in settings.users]
+    for user in (settings.callers and settings.callers.principals) or ():
+        if user not in users:
+            yield "callers", f"{user!r} is not one of users"
+
+
+def _require_a_member_for_names(settings: "Settings") -> Iterator[Finding]:
+    by_name = [user.name for user in settings.users if not user.certificate]
+    if by_name and settings.member is None and "{member}" in settings.secret_name_pattern:
+        yield "member", f"missing, and the secrets of user {by_name[0]!r} are named by it"
+
+
+def _require_prefixes_apart(settings: "Settings") -> Iterator[Finding]:
+    """Each record type's functions may do with all objects below its prefix what they do with its own."""
+    types = settings.record_types
+    for each in types:
+        for other in types:
+            if each is not other and each.key_prefix.startswith(other.key_prefix):
+                yield (
+                    "record_types",
+                    f"the keyPrefix {each.key_prefix!r} of {each.name} is within {other.key_prefix!r} of {other.name}; "
+                    "choose prefixes of which none begins with another",
+                )
+
+
+_RULES: tuple[tuple[tuple[str, ...], Callable[["Settings"], Iterator[Finding]]], ...] = (
+    ((), _require_one_network),
+    (("fabric_endpoint",), _require_managed_blockchain),
+    ((), _require_subnets),
+    (("availability_zones", "subnet_ids"), _require_even_subnets),
+    (("subnet_ids", "route_table_ids"), _require_a_table_for_each_subnet),
+    ((), _require_a_pool_for_scopes),
+    (("managed_blockchain", "peers", "endorsements"), _require_peers_that_can_endorse),
+    (("callers",), _require_callers_of_the_pool),
+    (("callers", "users"), _require_known_callers),
+    (("users", "secret_name_pattern"), _require_a_member_for_names),
+    (("record_types",), _require_prefixes_apart),
+)
+"""Each rule with the settings whose value, not only whose presence, it looks at."""

@@ -1,0 +1,195 @@
+"""The types of the settings: what each may be, and of those that are made of others, how they are written in a file."""
+
+import string
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, Discriminator, Field, Tag, with_config
+
+from .callers import Callers
+from .endpoint import Endpoint
+from .fabric import FabricUser
+from .model import MODEL, IfGiven, distinct, made_of, matching, text_or
+from .record_type import DONOR, RecordType
+
+T = TypeVar("T")
+Many = Annotated[tuple[T, ...], Field(min_length=1)]
+Count = Annotated[int, Field(ge=1)]
+CreateOrKeep = Literal["create", "keep"]
+
+Account = Annotated[str, matching(r"[0-9]{12}")]
+ApiKeyName = Annotated[str, matching(r"[A-Za-z][A-Za-z0-9-]{0,63}")]
+AvailabilityZone = Annotated[str, matching(r"[a-z0-9-]+")]
+BucketName = Annotated[str, matching(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")]
+ChaincodeName = Annotated[str, matching(r"[A-Za-z0-9]+([-_][A-Za-z0-9]+)*")]
+ChannelName = Annotated[str, matching(r"[a-z][a-z0-9.-]{0,248}")]
+FabricMember = Annotated[str, matching(r"[A-Za-z0-9_+=.@-]+")]
+FilePath = Annotated[str, matching(r".+")]
+FunctionArn = Annotated[str, matching(r"arn:[^:]+:lambda:[^:]+:[0-9]{12}:function:[^:]+(:[^:]+)?")]
+InterfaceEndpointId = Annotated[str, matching(r"vpce-[0-9a-f]+")]
+KeyArn = Annotated[str, matching(r"arn:[^:]+:kms:[^:]+:[0-9]{12}:key/.+")]
+MspId = Annotated[str, matching(r"[A-Za-z0-9._-]+")]
+Region = Annotated[str, matching(r"[a-z]{2}(-[a-z]+)+-[0-9]")]
+RouteTableId = Annotated[str, matching(r"rtb-[0-9a-f]+")]
+Scope = Annotated[str, matching(r"[^\s]+")]
+SecurityGroupId = Annotated[str, matching(r"sg-[0-9a-f]+")]
+StackName = Annotated[str, matching(r"[A-Za-z][A-Za-z0-9-]{0,127}")]
+SubnetId = Annotated[str, matching(r"subnet-[0-9a-f]+")]
+TopicArn = Annotated[str, matching(r"arn:[^:]+:sns:[^:]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}")]
+UserName = Annotated[str, matching(r"[A-Za-z0-9_+=.@-]{1,64}")]
+UserPoolArn = Annotated[str, matching(r"arn:[^:]+:cognito-idp:[^:]+:[0-9]{12}:userpool/[A-Za-z0-9-]+_[A-Za-z0-9]+")]
+VpcId = Annotated[str, matching(r"vpc-[0-9a-f]+")]
+WebAclArn = Annotated[str, matching(r"arn:[^:]+:wafv2:[^:]+:[0-9]{12}:regional/webacl/[^/]+/[^/]+")]
+TlsRoots = Annotated[
+    str,
+    matching(
+        r"s3://[a-z0-9.-]+/.+|[\s\S]*-----BEGIN CERTIFICATE-----[\s\S]+-----END CERTIFICATE-----[\s\S]*",
+    ),
+]
+
+
+def _secret_names(pattern: str) -> str:
+    try:
+        fields = {field for _, field, *_ in string.Formatter().parse(pattern) if field is not None}
+    except ValueError as error:
+        raise ValueError(f"{pattern!r} has braces that are not in pairs") from error
+    if unknown := sorted(fields - {"member", "user", "part"}):
+        raise ValueError(f"{pattern!r} has {{{unknown[0]}}}; there are {{member}}, {{user}} and {{part}}")
+    if absent := sorted({"user", "part"} - fields):
+        raise ValueError(f"{pattern!r} has no {{{absent[0]}}}, so that different secrets would have one name")
+    return pattern
+
+
+SecretNamePattern = Annotated[str, matching(r"[A-Za-z0-9/_+=.@{}-]+"), AfterValidator(_secret_names)]
+
+
+@with_config(MODEL)
+@dataclass(frozen=True, kw_only=True)
+class ManagedBlockchainMember:
+    """A member of a Managed Blockchain network, and its peer nodes to endorse at."""
+
+    network_id: Annotated[str, matching(r"n-[A-Z0-9]+")]
+    member_id: Annotated[str, matching(r"m-[A-Z0-9]+")]
+    node_ids: Many[Annotated[str, matching(r"nd-[A-Z0-9]+")]]
+
+
+@with_config(MODEL)
+@dataclass(frozen=True, kw_only=True)
+class InterfaceEndpoint:
+    """An interface endpoint that exists, and the security group that guards it."""
+
+    id: InterfaceEndpointId
+    security_group_id: SecurityGroupId
+
+
+FabricEndpoint = Annotated[
+    str | InterfaceEndpoint, made_of(text_or(CreateOrKeep, InterfaceEndpoint), lambda value: value)
+]
+
+
+@with_config(MODEL)
+@dataclass(frozen=True, kw_only=True)
+class UsagePlan:
+    """The API keys that requests need, each by its name, and what one may do: requests a second, at once, a month."""
+
+    api_keys: Annotated[Many[ApiKeyName], distinct()]
+    rate_limit: Count
+    burst_limit: Count
+    monthly_quota: IfGiven[Count] = None
+
+
+def _without_prop(make: Callable[..., T]) -> Callable[[Any], T]:
+    """`make`, whose errors do not begin with the name of its parameter: that is not in the file."""
+
+    def made(value: Any) -> T:
+        try:
+            return make(value)
+        except ValueError as error:
+            raise ValueError(str(error).partition(": ")[2] or str(error)) from error
+
+    return made
+
+
+def _host_and_port(address: str) -> str:
+    return Endpoint(address=address).address
+
+
+NodeAddress = Annotated[str, AfterValidator(_host_and_port)]
+
+
+@with_config(MODEL)
+@dataclass(frozen=True, kw_only=True)
+class _Node:
+    endpoint: NodeAddress
+    tls_hostname: IfGiven[str] = None
+
+
+def _endpoint(node: str | _Node) -> Endpoint:
+    if isinstance(node, str):
+        return Endpoint(address=node)
+    return Endpoint(address=node.endpoint, tls_hostname=node.tls_hostname)
+
+
+Node = Annotated[Endpoint, made_of(text_or(NodeAddress, _Node), _endpoint)]
+Nodes = Annotated[Many[Node], distinct(lambda node: node.address)]
+
+
+@with_config(MODEL)
+@dataclass(frozen=True, kw_only=True)
+class _User:
+    name: UserName
+    certificate: Annotated[str, matching(r"[A-Za-z0-9/_+=.@:-]+")]
+    private_key: Annotated[str, matching(r"[A-Za-z0-9/_+=.@:-]+")]
+
+
+def _fabric_user(user: str | _User) -> FabricUser:
+    """Without secrets where only its name is given: `member` and `secretNamePattern` say how these are named."""
+    if isinstance(user, str):
+        return FabricUser(name=user, certificate="", private_key="")
+    return FabricUser(name=user.name, certificate=user.certificate, private_key=user.private_key)
+
+
+User = Annotated[FabricUser, made_of(text_or(UserName, _User), _fabric_user)]
+Users = Annotated[Many[User], distinct(lambda user: user.name)]
+
+
+def _record_type(given: str | RecordType) -> RecordType:
+    return DONOR if isinstance(given, str) else given
+
+
+RecordTypes = Annotated[
+    Many[Annotated[RecordType, made_of(text_or(Literal["donors"], RecordType), _record_type)]],
+    distinct(lambda each: each.name),
+    distinct(lambda each: each.path),
+]
+
+
+@with_config(MODEL)
+@dataclass(frozen=True, kw_only=True)
+class _ByClaim:
+    claim: Annotated[Callers, made_of(str, _without_prop(Callers.by_claim))]
+
+
+@with_config(MODEL)
+@dataclass(frozen=True, kw_only=True)
+class _ByPrincipal:
+    principals: Annotated[Callers, made_of(dict[str, Many[str]], _without_prop(Callers.by_principal))]
+
+
+def _kind_of_callers(value: Any) -> str | None:
+    if not isinstance(value, dict):
+        return None
+    return "<claim>" if "claim" in value else "<principals>" if "principals" in value else None
+
+
+CallersOfApi = Annotated[
+    Callers,
+    made_of(
+        Annotated[
+            Annotated[_ByClaim, Tag("<claim>")] | Annotated[_ByPrincipal, Tag("<principals>")],
+            Discriminator(_kind_of_callers),
+        ],
+        lambda given: given.claim if isinstance(given, _ByClaim) else given.principals,
+    ),
+]
