@@ -1,31 +1,50 @@
-"""What the models of the settings share: how plain values, as in a file, are read into dataclasses by pydantic."""
+"""What the models of the settings share: how plain values, as in a file, are read into dataclasses by pydantic.
+
+Each part of a type's metadata is a Marker, so that the reference shows the types in a readable form.
+"""
 
 import functools
 import json
+import re
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
-from pydantic import (
-    AfterValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    GetPydanticSchema,
-    Tag,
-    TypeAdapter,
-    ValidationError,
-)
-from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import core_schema
+from pydantic import ConfigDict, Discriminator, GetCoreSchemaHandler, GetJsonSchemaHandler, Tag, TypeAdapter
+from pydantic import ValidationError as PydanticError
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 from .mistakes import Mistake, Mistakes, camel_case, mistakes_of
 
 T = TypeVar("T")
 
-
 MODEL = ConfigDict(alias_generator=camel_case, extra="forbid", strict=True)
 """Of each dataclass that is read: names in camelCase, no unknown ones, and no value of another type."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Marker:
+    """Metadata of a type: `text` for the reference, what pydantic makes of the type, and what its JSON schema adds."""
+
+    text: str
+    core: Callable[[Any, GetCoreSchemaHandler], Any] = lambda source, handler: handler(source)
+    schema: Mapping[str, Any] | None = None
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        made: CoreSchema = self.core(source, handler)
+        return made
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(core) | dict(self.schema or {})
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def _bounded(text: str, **bounds: Any) -> Marker:
+    return Marker(text, lambda source, handler: {**handler(source), **bounds})
 
 
 def _without_none(source: Any) -> Any:
@@ -34,24 +53,48 @@ def _without_none(source: Any) -> Any:
     return Union[tuple(kind for kind in get_args(source) if kind is not type(None))]  # noqa: UP007
 
 
-IfGiven = Annotated[T | None, GetPydanticSchema(lambda source, handler: handler(_without_none(source)))]
+IfGiven = Annotated[T | None, Marker("if given", lambda source, handler: handler(_without_none(source)))]
 """None if it was left out, which differs from a null in the file."""
 
-
-def described(text: str, example: Any, **more: Any) -> Any:
-    """What a setting means, and a value that it may have."""
-    return Field(description=text, examples=[example], json_schema_extra=more or None)
+Many = Annotated[tuple[T, ...], _bounded("one at least", min_length=1)]
+Count = Annotated[int, _bounded("1 or more", ge=1)]
 
 
-def matching(pattern: str) -> Any:
+def at_most(number: int) -> Marker:
+    """A number up to `number`."""
+    return _bounded(f"at most {number}", le=number)
+
+
+def matching(pattern: str) -> Marker:
     """A text that `pattern`, a regular expression of Rust and of JavaScript, matches as a whole."""
-    return Field(pattern=f"^(?:{pattern})$")
+    return _bounded(f"matches {pattern}", pattern=f"^(?:{pattern})$")
 
 
-def made_of(form: Any, make: Callable[[Any], Any]) -> GetPydanticSchema:
+def one_of(texts: Sequence[str]) -> Marker:
+    """One of `texts`."""
+    return Marker(f"one of {', '.join(texts)}", lambda source, handler: core_schema.literal_schema(list(texts)))
+
+
+def described(text: str, example: Any, **more: Any) -> Marker:
+    """What a setting means, and a value that it may have; `more` for its JSON schema."""
+    shown = f"{text}, such as {json.dumps(example)}"
+    return Marker(shown, schema={"description": text, "examples": [example], **more})
+
+
+def checked(check: Callable[[Any], T], *, text: str = "checked", **schema: Any) -> Marker:
+    """What `check` returns for a value; it raises ValueError for a wrong one. `schema` says the same to editors."""
+    return Marker(
+        text,
+        lambda source, handler: core_schema.no_info_after_validator_function(check, handler(source)),
+        schema,
+    )
+
+
+def made_of(form: Any, make: Callable[[Any], Any]) -> Marker:
     """A value that is written as `form`, and which `make` makes of that."""
-    return GetPydanticSchema(
-        lambda _, handler: core_schema.no_info_after_validator_function(make, handler.generate_schema(form))
+    return Marker(
+        "made of what is written",
+        lambda _, handler: core_schema.no_info_after_validator_function(make, handler.generate_schema(form)),
     )
 
 
@@ -67,7 +110,7 @@ def text_or(text: Any, kind: type[Any]) -> Any:
     ]
 
 
-def distinct(key: Callable[[Any], str] = str) -> AfterValidator:
+def distinct(key: Callable[[Any], str] = str) -> Marker:
     """A list no two of which have the same `key`."""
 
     def require(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -76,14 +119,47 @@ def distinct(key: Callable[[Any], str] = str) -> AfterValidator:
             raise ValueError(f"{twins[0]!r} is there twice; give each once")
         return values
 
-    return AfterValidator(require)
+    return checked(require, text="no two alike")
 
 
-class _InOrder(GenerateJsonSchema):
-    """Keeps the keys of examples in the order in which they are written."""
+@dataclass(frozen=True, repr=False)
+class Form:
+    """The form of a text: a regular expression of Python and of JavaScript for the whole, and how a message says it."""
 
-    def sort(self, value: dict[str, Any], parent_key: str | None = None) -> dict[str, Any]:
+    pattern: str
+    rule: str
+    or_empty: bool = False
+
+    def require(self, value: str) -> str:
+        """`value`, if it has this form. Raises ValueError."""
+        if not re.fullmatch(self.pattern, value) and (value or not self.or_empty):
+            raise ValueError(f"{value!r} {self.rule}")
         return value
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self.require, handler(source))
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(core) | {"pattern": f"^(?:{self.pattern}){'?' * self.or_empty}$"}
+
+    def __repr__(self) -> str:
+        return f"{self.rule}, or empty" if self.or_empty else self.rule
+
+
+class _Readable(GenerateJsonSchema):
+    """Without titles that only repeat names and defaults that stand for none, and with examples as they are written."""
+
+    def sort(self, value: JsonSchemaValue, parent_key: str | None = None) -> JsonSchemaValue:
+        return value
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        inner = self.generate_inner(schema["schema"])
+        default = schema.get("default")
+        known = default in (None, "", ()) or "default" in inner
+        return inner if known else inner | {"default": self.encode_default(default)}
 
 
 @functools.cache
@@ -94,7 +170,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 @functools.cache
 def json_schema(kind: Any) -> dict[str, Any]:
     """The JSON schema (draft 2020-12) of what is read into the dataclass `kind`."""
-    return _adapter(kind).json_schema(mode="validation", schema_generator=_InOrder)
+    return _adapter(kind).json_schema(mode="validation", schema_generator=_Readable)
 
 
 def read(kind: Callable[..., T], values: object) -> T:
@@ -103,7 +179,7 @@ def read(kind: Callable[..., T], values: object) -> T:
     try:
         # As JSON, and not as Python: there a strict model would refuse a list for a tuple.
         value: T = _adapter(kind).validate_json(json.dumps(values))
-    except ValidationError as error:
+    except PydanticError as error:
         raise Mistakes(mistakes_of(error, json_schema(kind))) from error
     except (TypeError, ValueError, RecursionError) as error:
         raise Mistakes([Mistake(path=(), what=f"must be plain values, as JSON has them: {error}")]) from error

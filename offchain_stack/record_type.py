@@ -3,14 +3,14 @@
 import dataclasses
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import with_config
 
 from .mistakes import camel_case
-from .model import MODEL, read
+from .model import MODEL, Count, Form, IfGiven, checked, one_of, read
 
 INPUT_LIMIT = 262_144
 """Bytes of input that Step Functions takes (`StartSyncExecution`, and the state between two steps)."""
@@ -61,8 +61,25 @@ _FIXED_ERRORS = frozenset(
 )
 """Error names that mean the same for every record type."""
 
-_FIELD_NAME = r"[A-Za-z][A-Za-z0-9_]{0,63}"
-_SAID_OF_FIELD_NAMES = "must be a letter and up to 63 letters, digits or '_', such as 'invoiceNumber'"
+_NAME = Form(r"[A-Z][A-Za-z0-9]{0,39}", "must be letters and digits, such as 'Invoice'")
+_FIELD = Form(
+    r"[A-Za-z][A-Za-z0-9_]{0,63}", "must be a letter and up to 63 letters, digits or '_', such as 'invoiceNumber'"
+)
+_PATH = Form(
+    r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}",
+    "must be one segment of a URL's path, of letters, digits, '-' and '_', such as 'invoices'",
+    or_empty=True,
+)
+_KEY_PREFIX = Form(
+    r"(?!.{513})(?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)+",
+    "must be parts of letters, digits, '.', '-' and '_' that each end with '/', such as 'ngo-donor-images/'",
+    or_empty=True,
+)
+_FUNCTION = Form(
+    r"[A-Za-z_][A-Za-z0-9_.:-]{0,63}",
+    "must be a chaincode function's name of at most 64 letters, digits, '_', '.', ':' and '-', such as 'createInvoice'",
+)
+_ERROR = Form(r"[A-Z][A-Za-z0-9_]{0,127}", "must be letters, digits and '_', such as 'InvoiceNotFound'", or_empty=True)
 
 _EXOTIC = r"\x00-\x1f\x7f-\x9f\ud800-\udfff\U00010000-\U0010ffff"
 _LITERAL = rf"[^\\^$.|?*+()\[\]{{}}{_EXOTIC}]"
@@ -73,6 +90,19 @@ _PATTERN = re.compile(
     r"|\((?:\?:|(?![?*+{]))|\)|\||(?:[?*+]|\{\d+(?:,\d*)?\})(?![?*+{]))+"
 )
 """The regular expressions that mean the same to API Gateway (ECMA 262, without flags) and to Python."""
+
+
+def _checked_pattern(pattern: str) -> str:
+    if not _PATTERN.fullmatch(pattern):
+        raise ValueError(
+            f"{pattern!r} must be made of what means the same to API Gateway and to Python, such as 'INV-[0-9]{{4}}': "
+            "no '.', '[^...]', '^', '$', lazy repetitions, look-around, references or names; the whole value is matched"
+        )
+    try:
+        re.compile(pattern, re.ASCII)
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+    return pattern
 
 
 @with_config(MODEL)
@@ -91,27 +121,20 @@ class LedgerField:
       `INV-\\d{4}-[A-Z]+`. A repetition of what is repeated already, such as `(a+)+`, can take very long: avoid it.
     """
 
-    name: str
-    max_length: int
+    name: Annotated[str, _FIELD]
+    max_length: Count
     required: bool = True
-    pattern: str | None = None
+    pattern: Annotated[IfGiven[str], checked(_checked_pattern, text="such as INV-[0-9]{4}")] = None
 
     def __post_init__(self) -> None:
-        _require("name", self.name, _FIELD_NAME, _SAID_OF_FIELD_NAMES)
+        _refuse(self._mistakes())
+
+    def _mistakes(self) -> Iterator[str]:
+        yield from _wrong("name", _FIELD.require, self.name)
         if self.max_length < 1:
-            raise ValueError(f"max_length: {self.max_length} characters hold no text; give 1 or more")
+            yield f"max_length: {self.max_length} characters hold no text; give 1 or more"
         if self.pattern is not None:
-            _require(
-                "pattern",
-                self.pattern,
-                _PATTERN,
-                "must be made of what means the same to API Gateway and to Python, such as 'INV-[0-9]{4}': no '.', "
-                "'[^...]', '^', '$', lazy repetitions, look-around, references or names; the whole value is matched",
-            )
-            try:
-                re.compile(self.pattern, re.ASCII)
-            except re.error as error:
-                raise ValueError(f"pattern: {self.pattern!r} is no regular expression: {error}") from error
+            yield from _wrong("pattern", _checked_pattern, self.pattern)
 
 
 @with_config(MODEL)
@@ -144,42 +167,45 @@ class RecordType:
     request could not pass through Step Functions.
     """
 
-    name: str
-    path: str = ""
+    name: Annotated[str, _NAME]
+    path: Annotated[str, _PATH] = ""
     identifying_field: str
     ledger_fields: tuple[LedgerField, ...]
-    data_field: str
-    key_prefix: str = ""
-    content_types: tuple[str, ...]
-    max_data_bytes: int = 184_320
-    create_function: str
-    read_function: str
-    list_function: str
-    query_functions: tuple[str, ...] = ()
-    already_exists_error: str = ""
-    invalid_data_error: str = ""
-    data_too_large_error: str = ""
-    not_found_error: str = ""
-    object_tampered_error: str = ""
-    object_missing_error: str = ""
+    data_field: Annotated[str, _FIELD]
+    key_prefix: Annotated[str, _KEY_PREFIX] = ""
+    content_types: tuple[Annotated[str, one_of(CONTENT_TYPES)], ...]
+    max_data_bytes: Count = 184_320
+    create_function: Annotated[str, _FUNCTION]
+    read_function: Annotated[str, _FUNCTION]
+    list_function: Annotated[str, _FUNCTION]
+    query_functions: tuple[Annotated[str, _FUNCTION], ...] = ()
+    already_exists_error: Annotated[str, _ERROR] = ""
+    invalid_data_error: Annotated[str, _ERROR] = ""
+    data_too_large_error: Annotated[str, _ERROR] = ""
+    not_found_error: Annotated[str, _ERROR] = ""
+    object_tampered_error: Annotated[str, _ERROR] = ""
+    object_missing_error: Annotated[str, _ERROR] = ""
 
     def __post_init__(self) -> None:
-        _require("name", self.name, r"[A-Z][A-Za-z0-9]{0,39}", "must be letters and digits, such as 'Invoice'")
-        _require("data_field", self.data_field, _FIELD_NAME, _SAID_OF_FIELD_NAMES)
+        # The others have defaults that are made of these.
+        _refuse(
+            [
+                *_wrong("name", _NAME.require, self.name),
+                *_wrong("data_field", _FIELD.require, self.data_field),
+            ]
+        )
         for prop, value in self._derived().items():
             if not getattr(self, prop):
                 object.__setattr__(self, prop, value)
-        self._require_usable_names()
-        self._require_fields()
-        self._require_error_codes()
-        self._require_content_types()
-        if self.max_data_bytes < 1:
-            raise ValueError(f"max_data_bytes: {self.max_data_bytes} bytes hold no data; give 1 or more")
-        if (longest := self._longest_arguments()) > self.max_arguments_length:
-            raise ValueError(
-                f"max_data_bytes: {self.max_data_bytes} bytes in base64 and the longest fields make {longest} "
-                f"characters of JSON, and only {self.max_arguments_length} pass through Step Functions"
-            )
+        _refuse(
+            [
+                *self._unusable_names(),
+                *self._wrong_fields(),
+                *self._wrong_error_codes(),
+                *self._wrong_content_types(),
+                *self._wrong_size(),
+            ]
+        )
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> "RecordType":
@@ -202,71 +228,62 @@ class RecordType:
             "object_missing_error": f"{data}Missing",
         }
 
-    def _require_usable_names(self) -> None:
-        _require(
-            "path",
-            self.path,
-            r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}",
-            "must be one segment of a URL's path, of letters, digits, '-' and '_', such as 'invoices'",
-        )
+    def _unusable_names(self) -> Iterator[str]:
+        yield from _wrong("path", _PATH.require, self.path)
         if self.path in ("transactions", "nextToken"):
-            raise ValueError(f"path: {self.path!r} is the API's own; choose another, such as 'invoices'")
-        _require(
-            "key_prefix",
-            self.key_prefix,
-            r"(?=.{1,512}\Z)(?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)+",
-            "must be parts of letters, digits, '.', '-' and '_' that each end with '/', such as 'ngo-donor-images/'",
-        )
-        functions = {prop: (getattr(self, prop),) for prop in ("create_function", "read_function", "list_function")}
-        for prop, names in (functions | {"query_functions": self.query_functions}).items():
-            for name in names:
-                _require(
-                    prop,
-                    name,
-                    r"[A-Za-z_][A-Za-z0-9_.:-]{0,63}",
-                    "must be a chaincode function's name of at most 64 letters, digits, '_', '.', ':' and '-', such "
-                    "as 'createInvoice'",
-                )
+            yield f"path: {self.path!r} is the API's own; choose another, such as 'invoices'"
+        yield from _wrong("key_prefix", _KEY_PREFIX.require, self.key_prefix)
+        functions = [(prop, getattr(self, prop)) for prop in ("create_function", "read_function", "list_function")]
+        others = {*self.query_functions} - {name for _, name in functions}
+        for prop, name in [*functions, *(("query_functions", other) for other in sorted(others))]:
+            yield from _wrong(prop, _FUNCTION.require, name)
 
-    def _require_fields(self) -> None:
+    def _wrong_fields(self) -> Iterator[str]:
         names = [field.name for field in self.ledger_fields]
         if repeated := _repeated(names):
-            raise ValueError(f"ledger_fields: {repeated!r} stands there twice; give each field a name of its own")
+            yield f"ledger_fields: {repeated!r} stands there twice; give each field a name of its own"
         identifying = [field for field in self.ledger_fields if field.name == self.identifying_field]
         if not identifying:
-            raise ValueError(f"identifying_field: {self.identifying_field!r} is not one of ledger_fields {names}")
-        if not identifying[0].required:
-            raise ValueError(f"identifying_field: {self.identifying_field!r} must be required")
+            yield f"identifying_field: {self.identifying_field!r} is not one of ledger_fields {names}"
+        elif not identifying[0].required:
+            yield f"identifying_field: {self.identifying_field!r} must be required"
         if self.data_field in names:
-            raise ValueError(f"data_field: {self.data_field!r} is one of ledger_fields, too")
+            yield f"data_field: {self.data_field!r} is one of ledger_fields, too"
         if taken := sorted({*names} & _RESERVED_FIELDS):
-            raise ValueError(f"ledger_fields: {taken[0]!r} has a meaning of its own; choose another name")
+            yield f"ledger_fields: {taken[0]!r} has a meaning of its own; choose another name"
         if taken := sorted({*names} & {*self.object_fields}):
-            raise ValueError(f"ledger_fields: {taken[0]!r} is made of data_field {self.data_field!r}; choose another")
+            yield f"ledger_fields: {taken[0]!r} is made of data_field {self.data_field!r}; choose another"
         if taken := sorted({self.data_field, *self.object_fields} & _RESERVED_FIELDS):
-            raise ValueError(f"data_field: {self.data_field!r} makes {taken[0]!r}, which has a meaning of its own")
+            yield f"data_field: {self.data_field!r} makes {taken[0]!r}, which has a meaning of its own"
 
-    def _require_error_codes(self) -> None:
+    def _wrong_error_codes(self) -> Iterator[str]:
         codes = {
             field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name.endswith("_error")
         }
-        for prop, code in codes.items():
-            _require(
-                prop, code, r"[A-Z][A-Za-z0-9_]{0,127}", "must be letters, digits and '_', such as 'InvoiceNotFound'"
-            )
+        for index, (prop, code) in enumerate(codes.items()):
+            yield from _wrong(prop, _ERROR.require, code)
             if code in _FIXED_ERRORS:
-                raise ValueError(f"{prop}: {code!r} means the same for every record type; choose another")
-            if twins := [other for other in codes if other != prop and codes[other] == code]:
-                raise ValueError(f"{prop}: {code!r} is the {twins[0]}, too; give each a code of its own")
+                yield f"{prop}: {code!r} means the same for every record type; choose another"
+            if twins := [other for other in list(codes)[index + 1 :] if codes[other] == code]:
+                yield f"{prop}: {code!r} is the {twins[0]}, too; give each a code of its own"
 
-    def _require_content_types(self) -> None:
+    def _wrong_content_types(self) -> Iterator[str]:
         if not self.content_types:
-            raise ValueError(f"content_types: give one at least of {', '.join(CONTENT_TYPES)}")
+            yield f"content_types: give one at least of {', '.join(CONTENT_TYPES)}"
         if repeated := _repeated(self.content_types):
-            raise ValueError(f"content_types: {repeated!r} stands there twice")
+            yield f"content_types: {repeated!r} stands there twice"
         for content_type in self.content_types:
             if content_type not in CONTENT_TYPES:
-                raise ValueError(f"content_types: {content_type!r} is not known; known are {', '.join(CONTENT_TYPES)}")
+                yield f"content_types: {content_type!r} is not known; known are {', '.join(CONTENT_TYPES)}"
+
+    def _wrong_size(self) -> Iterator[str]:
+        if self.max_data_bytes < 1:
+            yield f"max_data_bytes: {self.max_data_bytes} bytes hold no data; give 1 or more"
+        if (longest := self._longest_arguments()) > self.max_arguments_length:
+            yield (
+                f"max_data_bytes: {self.max_data_bytes} bytes in base64 and the longest fields make {longest} "
+                f"characters of JSON, and only {self.max_arguments_length} pass through Step Functions"
+            )
 
     @property
     def max_arguments_length(self) -> int:
@@ -344,9 +361,17 @@ class RecordType:
         }
 
 
-def _require(prop: str, value: str, pattern: str | re.Pattern[str], rule: str) -> None:
-    if not re.fullmatch(pattern, value):
-        raise ValueError(f"{prop}: {value!r} {rule}")
+def _wrong(prop: str, require: Callable[[str], object], value: str) -> Iterator[str]:
+    """What `require` says of the prop's value, if it raises ValueError."""
+    try:
+        require(value)
+    except ValueError as error:
+        yield f"{prop}: {error}"
+
+
+def _refuse(mistakes: Iterable[str]) -> None:
+    if text := "\n".join(mistakes):
+        raise ValueError(text)
 
 
 def _repeated(values: Sequence[str]) -> str | None:

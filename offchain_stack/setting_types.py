@@ -5,17 +5,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, with_config
+from pydantic import Discriminator, Tag, with_config
 
 from .callers import Callers
 from .endpoint import Endpoint
 from .fabric import FabricUser
-from .model import MODEL, IfGiven, distinct, made_of, matching, text_or
+from .model import MODEL, Count, IfGiven, Many, checked, distinct, made_of, matching, text_or
 from .record_type import DONOR, RecordType
 
 T = TypeVar("T")
-Many = Annotated[tuple[T, ...], Field(min_length=1)]
-Count = Annotated[int, Field(ge=1)]
 CreateOrKeep = Literal["create", "keep"]
 
 Account = Annotated[str, matching(r"[0-9]{12}")]
@@ -61,7 +59,7 @@ def _secret_names(pattern: str) -> str:
     return pattern
 
 
-SecretNamePattern = Annotated[str, matching(r"[A-Za-z0-9/_+=.@{}-]+"), AfterValidator(_secret_names)]
+SecretNamePattern = Annotated[str, matching(r"[A-Za-z0-9/_+=.@{}-]+"), checked(_secret_names)]
 
 
 @with_config(MODEL)
@@ -115,42 +113,42 @@ def _host_and_port(address: str) -> str:
     return Endpoint(address=address).address
 
 
-NodeAddress = Annotated[str, AfterValidator(_host_and_port)]
+NodeAddress = Annotated[str, checked(_host_and_port, pattern="^[A-Za-z0-9.-]+:[0-9]{1,5}$")]
 
 
 @with_config(MODEL)
 @dataclass(frozen=True, kw_only=True)
-class _Node:
+class NodeEntry:
     endpoint: NodeAddress
     tls_hostname: IfGiven[str] = None
 
 
-def _endpoint(node: str | _Node) -> Endpoint:
+def _endpoint(node: str | NodeEntry) -> Endpoint:
     if isinstance(node, str):
         return Endpoint(address=node)
     return Endpoint(address=node.endpoint, tls_hostname=node.tls_hostname)
 
 
-Node = Annotated[Endpoint, made_of(text_or(NodeAddress, _Node), _endpoint)]
+Node = Annotated[Endpoint, made_of(text_or(NodeAddress, NodeEntry), _endpoint)]
 Nodes = Annotated[Many[Node], distinct(lambda node: node.address)]
 
 
 @with_config(MODEL)
 @dataclass(frozen=True, kw_only=True)
-class _User:
+class UserEntry:
     name: UserName
     certificate: Annotated[str, matching(r"[A-Za-z0-9/_+=.@:-]+")]
     private_key: Annotated[str, matching(r"[A-Za-z0-9/_+=.@:-]+")]
 
 
-def _fabric_user(user: str | _User) -> FabricUser:
+def _fabric_user(user: str | UserEntry) -> FabricUser:
     """Without secrets where only its name is given: `member` and `secretNamePattern` say how these are named."""
     if isinstance(user, str):
         return FabricUser(name=user, certificate="", private_key="")
     return FabricUser(name=user.name, certificate=user.certificate, private_key=user.private_key)
 
 
-User = Annotated[FabricUser, made_of(text_or(UserName, _User), _fabric_user)]
+User = Annotated[FabricUser, made_of(text_or(UserName, UserEntry), _fabric_user)]
 Users = Annotated[Many[User], distinct(lambda user: user.name)]
 
 
@@ -167,13 +165,13 @@ RecordTypes = Annotated[
 
 @with_config(MODEL)
 @dataclass(frozen=True, kw_only=True)
-class _ByClaim:
+class CallersByClaim:
     claim: Annotated[Callers, made_of(str, _without_prop(Callers.by_claim))]
 
 
 @with_config(MODEL)
 @dataclass(frozen=True, kw_only=True)
-class _ByPrincipal:
+class CallersByPrincipal:
     principals: Annotated[Callers, made_of(dict[str, Many[str]], _without_prop(Callers.by_principal))]
 
 
@@ -187,9 +185,9 @@ CallersOfApi = Annotated[
     Callers,
     made_of(
         Annotated[
-            Annotated[_ByClaim, Tag("<claim>")] | Annotated[_ByPrincipal, Tag("<principals>")],
+            Annotated[CallersByClaim, Tag("<claim>")] | Annotated[CallersByPrincipal, Tag("<principals>")],
             Discriminator(_kind_of_callers),
         ],
-        lambda given: given.claim if isinstance(given, _ByClaim) else given.principals,
+        lambda given: given.claim if isinstance(given, CallersByClaim) else given.principals,
     ),
 ]

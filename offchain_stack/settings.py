@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, with_config
+from pydantic import with_config
 
 from .fabric import SECRET_NAME_PATTERN, FabricUser
 from .mistakes import Mistake, Mistakes, found, one_line, place
-from .model import MODEL, IfGiven, described, json_schema, read
+from .model import MODEL, Count, IfGiven, Many, at_most, described, json_schema, read
 from .plain_file import RepeatedKeyError, read_json, read_yaml
 from .record_type import DONOR
 from .setting_rules import broken_rules
@@ -23,7 +23,6 @@ from .setting_types import (
     CallersOfApi,
     ChaincodeName,
     ChannelName,
-    Count,
     CreateOrKeep,
     FabricEndpoint,
     FabricMember,
@@ -33,7 +32,6 @@ from .setting_types import (
     InterfaceEndpointId,
     KeyArn,
     ManagedBlockchainMember,
-    Many,
     MspId,
     Nodes,
     RecordTypes,
@@ -239,11 +237,11 @@ class Settings:
     ] = "create"
     noncurrent_days: Annotated[Count, described("Days until an old object version is deleted", 30)] = 30
     sweep_interval_minutes: Annotated[
-        Annotated[Count, Field(le=720)],
+        Annotated[Count, at_most(720)],
         described("Minutes, at most 720, between two sweeps of the last day's objects", 60),
     ] = 60
     url_expires_minutes: Annotated[
-        Annotated[Count, Field(le=60)],
+        Annotated[Count, at_most(60)],
         described("Minutes, at most 60, that a URL to a verified picture is good for", 5),
     ] = 5
     monitoring: Annotated[

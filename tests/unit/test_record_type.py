@@ -272,13 +272,13 @@ def test_a_missing_key_is_named(absent: str) -> None:
         ({"maxDataBytes": "1000"}, "maxDataBytes: must be a whole number"),
         ({"maxDataBytes": True}, "maxDataBytes: must be a whole number"),
         ({"contentTypes": "application/pdf"}, 'contentTypes: must be a list, not "application/pdf"'),
-        ({"contentTypes": [7]}, "contentTypes[0]: must be a text, not 7"),
+        ({"contentTypes": [7]}, "contentTypes[0]: must be 'image/png', 'image/jpeg'"),
         ({"ledgerFields": {"name": "a"}}, "ledgerFields: must be a list, not {"),
         ({"ledgerFields": ["invoiceNumber"]}, "ledgerFields[0]: must be an object with name, maxLength, required"),
         ({"ledgerFields": [{"name": "a"}]}, "ledgerFields[0].maxLength: missing"),
         ({"ledgerFields": [{"name": "a", "maxLength": 1, "required": 1}]}, "ledgerFields[0].required: must be true or"),
         ({"ledgerFields": [{"name": "a", "maxLength": 1, "size": 1}]}, "ledgerFields[0].size: there is no such key"),
-        ({"ledgerFields": [{"name": "a", "maxLength": 0}]}, "ledgerFields[0].maxLength: 0 characters"),
+        ({"ledgerFields": [{"name": "a", "maxLength": 0}]}, "ledgerFields[0].maxLength: must be 1 or more, not 0"),
         ({"keyPrefix": "invoices"}, "keyPrefix: 'invoices' must be"),
         ({"identifyingField": "x"}, "identifyingField: 'x' is not one of ledgerFields ["),
         ({"objectMissingError": "InvoiceNotFound"}, "notFoundError: 'InvoiceNotFound' is the objectMissingError, too"),
@@ -287,6 +287,18 @@ def test_a_missing_key_is_named(absent: str) -> None:
 def test_a_wrong_value_in_settings_is_refused_by_its_key(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
         RecordType.from_values(INVOICE_VALUES | change)
+
+
+def test_all_mistakes_are_named_at_once() -> None:
+    change = {"path": "a/b", "createFunction": "create()", "keyPrefix": "invoices", "identifyingField": "x"}
+    with pytest.raises(ValueError, match=r"^path: ") as caught:
+        RecordType.from_values(INVOICE_VALUES | change)
+    keys = [line.partition(":")[0] for line in str(caught.value).splitlines()]
+    assert keys == ["path", "keyPrefix", "createFunction"]
+    with pytest.raises(ValueError, match=r"^identifyingField: ") as caught:
+        RecordType.from_values(INVOICE_VALUES | {"identifyingField": "x", "notFoundError": "Forbidden"})
+    keys = [line.partition(":")[0] for line in str(caught.value).splitlines()]
+    assert keys == ["identifyingField", "notFoundError"]
 
 
 def test_what_is_no_object_is_no_record_type() -> None:
