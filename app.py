@@ -2,14 +2,16 @@
 
 import sys
 
-import aws_cdk as cdk
-
 from offchain_stack import OffChainStack, Settings, SettingsError
+
+# isort: split
+# After offchain_stack, which keeps CDK from warning of each Node version that it does not support any more.
+import aws_cdk as cdk
 
 app = cdk.App()
 try:
     settings = Settings.from_context(app.node)
+    OffChainStack(app, settings.stack_name, settings=settings)
 except SettingsError as error:
     sys.exit(str(error))
-OffChainStack(app, settings.stack_name, settings=settings)
 app.synth()

@@ -23,7 +23,7 @@ from .endpoint import Endpoint
 from .fabric import FabricNetwork
 from .managed_blockchain import managed_blockchain_tls_roots
 from .packaging import SOURCES
-from .settings import Settings
+from .settings import Settings, error_of
 
 _LOOKED_UP = Endpoint(address="looked-up.invalid:443")
 """Stands for an endpoint on Managed Blockchain, which the check looks up."""
@@ -40,7 +40,8 @@ def _run_check(options: argparse.Namespace) -> int:
     try:
         document = _document(_context(options), connect=options.connect)
     except ValueError as error:
-        print(f"ERROR    {error}")
+        for line in str(error).splitlines():
+            print(f"ERROR    {line}")
         return 1
     return _check(document)
 
@@ -141,8 +142,8 @@ def _context(options: argparse.Namespace) -> dict[str, Any]:
     if file.exists():
         try:
             context |= json.loads(file.read_text("utf-8")).get("context", {})
-        except (ValueError, AttributeError, TypeError) as error:
-            raise ValueError(f"cdk.json: is not CDK's JSON: {error}. Mend it.") from error
+        except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
+            raise ValueError(f"cdk.json: is not CDK's JSON: {error}. Correct it.") from error
     elif not options.settings:
         raise ValueError(f"cdk.json: is not in {Path.cwd()}. Check where it is, or name a file with --settings.")
     if options.settings:
@@ -160,9 +161,7 @@ def _document(context: Mapping[str, Any], *, connect: bool) -> dict[str, Any]:
         try:
             network = _network(stack, settings)
         except ValueError as error:
-            raise ValueError(
-                f"offchain.{'connectionProfile: ' if settings.connection_profile else ''}{error}"
-            ) from error
+            raise error_of("connectionProfile" if settings.connection_profile else "tlsRoots", error) from error
         environment = network.network_environment | network.identities_environment
         region = stack.region
     keys = {"offchain.kmsKeyArn": settings.kms_key_arn, "offchain.secretsKeyArn": settings.secrets_key_arn}

@@ -14,7 +14,13 @@ Path = tuple[str | int, ...]
 Schema = Mapping[str, Any]
 
 _LONGEST_VALUE = 80
-_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?:.*?-----END [A-Z0-9 ]*PRIVATE KEY-----|.*)", re.DOTALL)
+_PRIVATE_KEY = re.compile(
+    r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?:.*?-----END [A-Z0-9 ]*PRIVATE KEY-----|.*)"
+    # How base64 of one begins: PKCS#8 of P-256, P-384 and RSA, and SEC 1 of the first two.
+    r"|(?:MIGHAgEAMBMGByqGSM49|MIG2AgEAMBAGByqGSM49|MHcCAQEEI|MIGkAgEBBD|MII[A-Za-z0-9+/]{2}[A-Za-z]IBADANBgkqhkiG9w0B)"
+    r"[A-Za-z0-9+/=\\\s]*",
+    re.DOTALL,
+)
 _SECRET_KEYS = frozenset({"privateKey"})
 _RULES = {
     "string_type": "must be a text",
@@ -69,15 +75,19 @@ def one_line(text: str) -> str:
 
 def found(value: object) -> str:
     """A value as a message shows it: as JSON, shortened, and never a private key."""
-    text = _PRIVATE_KEY.sub("<a private key>", json.dumps(value, ensure_ascii=False))
-    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
+    return _shortened(json.dumps(value, ensure_ascii=False))
+
+
+def quoted(value: str) -> str:
+    """A text as `found` shows it, in Python's quotes."""
+    return _shortened(repr(value))
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The one of `known` that `name` was most likely meant to be, if any is like it."""
     plain = {_plain(each): each for each in known}
     wanted = _plain(name.removeprefix("offchain."))
-    return next((plain[each] for each in difflib.get_close_matches(wanted, plain, n=1, cutoff=0.7)), None)
+    return next((plain[each] for each in difflib.get_close_matches(wanted, plain, n=1, cutoff=0.6)), None)
 
 
 def mistakes_of(error: ValidationError, schema: Schema) -> list[Mistake]:
@@ -164,6 +174,11 @@ def _alternatives(node: Schema, schema: Schema) -> list[Schema]:
 
 def _keys(nodes: Iterable[Schema]) -> list[str]:
     return list(dict.fromkeys(key for node in nodes for key in node.get("properties", {})))
+
+
+def _shortened(text: str) -> str:
+    text = _PRIVATE_KEY.sub("<a private key>", text)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
 
 
 def _plain(name: str) -> str:

@@ -16,7 +16,7 @@ from pydantic import ValidationError as PydanticError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from .mistakes import Mistake, Mistakes, camel_case, mistakes_of
+from .mistakes import Mistake, Mistakes, camel_case, mistakes_of, quoted
 
 T = TypeVar("T")
 
@@ -116,7 +116,7 @@ def distinct(key: Callable[[Any], str] = str) -> Marker:
     def require(values: tuple[Any, ...]) -> tuple[Any, ...]:
         keys = [key(value) for value in values]
         if twins := [each for each in keys if keys.count(each) > 1]:
-            raise ValueError(f"{twins[0]!r} is there twice; give each once")
+            raise ValueError(f"{quoted(twins[0])} is there twice; give each once")
         return values
 
     return checked(require, text="no two alike")
@@ -133,7 +133,7 @@ class Form:
     def require(self, value: str) -> str:
         """`value`, if it has this form. Raises ValueError."""
         if not re.fullmatch(self.pattern, value) and (value or not self.or_empty):
-            raise ValueError(f"{value!r} {self.rule}")
+            raise ValueError(f"{quoted(value)} {self.rule}")
         return value
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:

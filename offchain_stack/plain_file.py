@@ -1,23 +1,28 @@
 """Plain values from JSON and YAML. Of a key that an object has twice only one value would count, so it is an error."""
 
 import json
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import yaml
 
 
+class RepeatedKeyError(ValueError):
+    """An object has a key twice."""
+
+
 class _Loader(yaml.SafeLoader):
     """Refuses repeated keys, and leaves a date as the text that it is."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
         keys: set[str] = set()
         for key, _ in node.value:
-            if key.tag != "tag:yaml.org,2002:merge" and isinstance(key, yaml.ScalarNode):
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
                 if key.value in keys:
-                    raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is there twice", key.start_mark)
+                    raise RepeatedKeyError(_twice(key.value) + _where(key.start_mark))
                 keys.add(key.value)
-        return super().construct_mapping(node, deep=deep)
+        return node
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -26,37 +31,51 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
-def read_yaml(data: str | bytes) -> Any:
-    """The value of a YAML or JSON document. Raises ValueError, which says in one line what is wrong and where."""
+def read_plain(data: bytes) -> Any:
+    """The value of a JSON or YAML document. Raises ValueError, which says in one line what is wrong and where."""
+    try:
+        # YAML's reader refuses tabs, with which JSON may be indented.
+        return read_json(data)
+    except RepeatedKeyError:
+        raise
+    except ValueError:
+        return _read_yaml(data)
+
+
+def _read_yaml(data: bytes) -> Any:
     try:
         return yaml.load(data, _Loader)  # noqa: S506
     except yaml.MarkedYAMLError as error:
         # Without the lines of the file that the error would show, as these may hold a secret.
         mark = error.problem_mark or error.context_mark
-        where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ValueError(" ".join(f"{error.context or ''} {error.problem or ''}{where}".split())) from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise ValueError(" ".join(str(error).split())) from error
+        text = f"{error.context or ''} {error.problem or ''}{_where(mark) if mark else ''}"
+        raise ValueError(f"is neither JSON nor YAML: {' '.join(text.split())}") from error
+    except yaml.YAMLError as error:
+        raise ValueError(f"is neither JSON nor YAML: {' '.join(str(error).split())}") from error
     except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
+        raise ValueError("is nested too deeply") from error
 
 
-def read_json(text: str) -> Any:
+def read_json(text: str | bytes) -> Any:
     """The value of a JSON document. Raises ValueError, which says in one line what is wrong and where."""
     try:
         return json.loads(text, object_pairs_hook=_object)
     except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-
-
-class RepeatedKeyError(ValueError):
-    """An object has a key twice."""
+        raise ValueError("is nested too deeply") from error
 
 
 def _object(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for key, value in pairs:
         if key in values:
-            raise RepeatedKeyError(f"{key!r} is there twice")
+            raise RepeatedKeyError(_twice(key))
         values[key] = value
     return values
+
+
+def _twice(key: str) -> str:
+    return f"has the key {key!r} twice; leave one of them out"
+
+
+def _where(mark: yaml.Mark) -> str:
+    return f" (line {mark.line + 1}, column {mark.column + 1})"

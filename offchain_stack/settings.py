@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import with_config
 
 from .fabric import SECRET_NAME_PATTERN, FabricUser
-from .mistakes import Mistake, Mistakes, found, one_line, place
+from .mistakes import Mistake, Mistakes, camel_case, found, one_line, place
 from .model import MODEL, Count, IfGiven, Many, at_most, described, json_schema, read
-from .plain_file import RepeatedKeyError, read_json, read_yaml
+from .plain_file import RepeatedKeyError, read_json, read_plain
 from .record_type import DONOR
 from .setting_rules import broken_rules
 from .setting_types import (
@@ -363,6 +364,17 @@ def _mistakes_beside(mistakes: Sequence[Mistake], values: Mapping[str, Any]) -> 
     return list(broken_rules(read(Settings, right | examples), wrong))
 
 
+def error_of(name: str, what: object) -> SettingsError:
+    """What a construct or a file says is wrong with the setting `name`. A construct names its props instead."""
+    text = re.sub(r"(?<![\w./-])[a-z]+(?:_[a-z0-9]+)+(?![\w./-])", lambda prop: _setting_of(prop[0]), str(what))
+    return SettingsError(one_line(f"{_PREFIX}.{name}: {text}"))
+
+
+def _setting_of(prop: str) -> str:
+    name = {"record_type": "record_types"}.get(prop, prop)
+    return camel_case(name) if camel_case(name) in settings_schema()["properties"] else prop
+
+
 def _line(mistake: Mistake, file: str) -> str:
     """`file: offchain.peers[0]: what is wrong. What the setting means, such as an example`."""
     wrong = "wrong: " if mistake.kind == "wrong" else ""
@@ -372,7 +384,21 @@ def _line(mistake: Mistake, file: str) -> str:
     if setting is None:
         return one_line(text.replace("no such key", "no such setting"))
     stop = "" if text.endswith(("?", ".")) else "."
-    return one_line(f"{text}{stop} {setting['description']}, such as {json.dumps(setting['examples'][0])}")
+    return one_line(f"{text}{stop} {_explained(mistake.path, setting)}")
+
+
+def _explained(path: tuple[str | int, ...], setting: Mapping[str, Any]) -> str:
+    """What the setting means, with an example; within it, the example's part at `path`, if it has one."""
+    example, inner = setting["examples"][0], path[1:]
+    if not inner:
+        return f"{setting['description']}, such as {json.dumps(example)}"
+    parts = [example]
+    for key in inner:
+        if isinstance(key, int):
+            parts = [each for part in parts if isinstance(part, list) for each in part]
+        else:
+            parts = [part[key] for part in parts if isinstance(part, dict) and key in part]
+    return f"Example: {json.dumps(parts[0])}" if parts else str(setting["description"])
 
 
 def _resolved(settings: Settings, folder: Path) -> Settings:
@@ -389,15 +415,21 @@ def _resolved(settings: Settings, folder: Path) -> Settings:
 
 def _read(file: Any) -> dict[str, Any]:
     if not isinstance(file, str | Path):
-        raise SettingsError(f"{_FILE}: {found(file)} is not a file's path, such as settings/test.yaml")
+        raise SettingsError(f"{_FILE}: {found(file)} is not the path of a file, such as settings/test.yaml")
     try:
-        value = read_yaml(Path(file).read_bytes())
+        value = read_plain(Path(file).read_bytes())
     except OSError as error:
-        raise SettingsError(f"{_FILE}: {file}: {error.strerror}, such as settings/test.yaml") from error
+        raise SettingsError(one_line(f"{_FILE}: {file}: {error.strerror}, such as settings/test.yaml")) from error
+    except RepeatedKeyError as error:
+        raise SettingsError(one_line(f"{_FILE}: {file}: {error}")) from error
     except ValueError as error:
-        raise SettingsError(one_line(f"{_FILE}: {file}: {error}, such as mspId: Org1MSP")) from error
+        raise SettingsError(one_line(f"{_FILE}: {file} {error}; write it as mspId: Org1MSP")) from error
     if not isinstance(value, dict):
-        raise SettingsError(f"{_FILE}: {file} holds no settings, such as mspId: Org1MSP")
+        raise SettingsError(one_line(f"{_FILE}: {file} holds no settings, such as mspId: Org1MSP"))
+    for outer in ("context", _PREFIX):
+        if outer in value:
+            what = f"{outer} is for cdk.json; here each setting is at the top level, such as mspId: Org1MSP"
+            raise SettingsError(one_line(f"{_FILE}: {file}: {what}"))
     return value
 
 
@@ -405,11 +437,10 @@ def _refuse_repeated_keys(file: Path, values: Mapping[str, Any]) -> None:
     """CDK itself reads cdk.json, and of a key that is there twice passes on only one value."""
     try:
         text = file.read_text("utf-8")
-        same = json.loads(text)["context"][_PREFIX] == values
-        if same:
+        if json.loads(text)["context"][_PREFIX] == values:
             read_json(text)
     except RepeatedKeyError as error:
-        raise SettingsError(one_line(f"{file}: {error}; give each key once")) from error
+        raise SettingsError(one_line(f"{file}: {error}")) from error
     except (OSError, ValueError, LookupError, TypeError):
         # The context comes from elsewhere.
         return
@@ -422,6 +453,6 @@ def _from_command_line(name: str, value: Any) -> Any:
     try:
         return read_json(value)
     except RepeatedKeyError as error:
-        raise SettingsError(one_line(f"{name}: {error}; give each key once")) from error
+        raise SettingsError(one_line(f"{name}: {error}")) from error
     except ValueError:
         return value

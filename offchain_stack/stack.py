@@ -1,6 +1,8 @@
 """OffChainStack: the constructs, wired from settings."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import aws_cdk as cdk
@@ -20,8 +22,19 @@ from .monitoring import AlarmThresholds, OffChainMonitoring
 from .record_type import DONOR, RecordType
 from .records import OffChainRecords
 from .rest_api import OffChainApi
-from .settings import InterfaceEndpoint, Settings
+from .settings import InterfaceEndpoint, Settings, SettingsError, error_of
 from .store import OffChainStore
+
+
+@contextmanager
+def _naming(setting: str) -> Iterator[None]:
+    """What a construct refuses comes from `setting`."""
+    try:
+        yield
+    except SettingsError:
+        raise
+    except ValueError as error:
+        raise error_of(setting, error) from error
 
 
 class OffChainStack(cdk.Stack):
@@ -34,6 +47,8 @@ class OffChainStack(cdk.Stack):
     Exposes `vpc`, `store`, `network`, `api`, `records` (each type's `OffChainRecords` by its path) and `monitoring`
     (None where the settings want none). Outputs: `ApiUrl`, `BucketName`, and of each record type `StateMachineArn`,
     `SweepFunctionName` and `VerifyAllStateMachineArn`, with the type's name in front unless it is the donor.
+
+    Raises SettingsError if a construct refuses what the settings say.
     """
 
     def __init__(self, scope: Construct, id: str, *, settings: Settings, env: cdk.Environment | None = None) -> None:
@@ -52,9 +67,11 @@ class OffChainStack(cdk.Stack):
             else None
         )
         self.store = self._store(settings)
-        self.network = self._network(settings)
+        with _naming("connectionProfile" if settings.connection_profile else "tlsRoots"):
+            self.network = self._network(settings)
         self.api = self._api(settings)
-        self.records = {each.path: self._records(each) for each in settings.record_types}
+        with _naming("recordTypes"):
+            self.records = {each.path: self._records(each) for each in settings.record_types}
         self.monitoring = self._monitoring(settings) if settings.monitoring == "create" else None
         cdk.CfnOutput(self, "ApiUrl", value=self.api.rest_api.url)
         cdk.CfnOutput(self, "BucketName", value=self.store.bucket.bucket_name)
@@ -157,7 +174,15 @@ class OffChainStack(cdk.Stack):
 
     def _vpc(self, settings: Settings) -> ec2.IVpc:
         if settings.subnet_ids is None:
-            return ec2.Vpc.from_lookup(self, "Vpc", vpc_id=settings.vpc_id)
+            vpc = ec2.Vpc.from_lookup(self, "Vpc", vpc_id=settings.vpc_id)
+            if not vpc.private_subnets and not vpc.isolated_subnets:
+                raise error_of(
+                    "vpcId",
+                    f"{settings.vpc_id} has only public subnets, in which a function reaches nothing outside of the "
+                    "VPC; add private ones, or name those that you want by availabilityZones, subnetIds and "
+                    "routeTableIds",
+                )
+            return vpc
         return ec2.Vpc.from_vpc_attributes(
             self,
             "Vpc",

@@ -188,7 +188,10 @@ def snapshot(asset: Path, *, cache: Path = CACHE) -> Path:
 
 
 def _run_app(root: Path, folder: Path, more_context: Mapping[str, str] = MappingProxyType({})) -> None:
-    context = json.loads((root / "cdk.json").read_text("utf-8")).get("context", {}) | dict(more_context)
+    try:
+        context = json.loads((root / "cdk.json").read_text("utf-8")).get("context", {}) | dict(more_context)
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
+        raise SandboxError(f"{root / 'cdk.json'} is not CDK's JSON: {error}; correct it") from error
     context["aws:cdk:bundling-stacks"] = []
     process = subprocess.run(
         [sys.executable, "app.py"],
@@ -198,7 +201,6 @@ def _run_app(root: Path, folder: Path, more_context: Mapping[str, str] = Mapping
             "CDK_OUTDIR": str(folder),
             "CDK_CONTEXT_JSON": json.dumps(context),
             "CDK_VALIDATION": "false",
-            "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "20",
         },
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -206,12 +208,12 @@ def _run_app(root: Path, folder: Path, more_context: Mapping[str, str] = Mapping
         check=False,
     )
     if process.returncode:
-        error = process.stderr.strip()
-        *traceback, last = error.splitlines() or [f"it ended with {process.returncode}"]
-        # What names a setting or a prop is one line, or a ValueError.
-        if traceback and not last.startswith("ValueError: "):
-            raise SandboxError(f"app.py could not be synthesized:\n{error[-4000:]}")
-        raise SandboxError(f"app.py could not be synthesized: {last.removeprefix('ValueError: ')}")
+        said = process.stderr.strip() or f"it ended with {process.returncode}"
+        *before, last = said.splitlines()
+        # A prop is named by a ValueError, and settings by lines of their own.
+        if last.startswith("ValueError: "):
+            raise SandboxError(f"app.py could not be synthesized: {last.removeprefix('ValueError: ')}")
+        raise SandboxError(f"app.py could not be synthesized:{chr(10) if before else ' '}{said[-4000:]}")
 
 
 def _digest(root: Path) -> str:

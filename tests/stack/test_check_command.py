@@ -37,7 +37,7 @@ def test_settings_that_are_wrong(check: Check, values: dict[str, Any]) -> None:
     code, output = check()
     assert (code, output[:40]) == (1, "ERROR    cdk.json: is not CDK's JSON: Ex")
     Path("cdk.json").write_text(json.dumps({"context": {"offchain": values}}))
-    assert check("-c", "offchain.channel=Upper")[1].startswith("ERROR    offchain.channel: wrong. ")
+    assert check("-c", "offchain.channel=Upper")[1].startswith("ERROR    offchain.channel: wrong: must match ")
     assert check("--settings", "absent.json") == (
         1,
         "ERROR    offchainSettings: absent.json: No such file or directory, such as settings/test.yaml\n",

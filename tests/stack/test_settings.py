@@ -16,6 +16,7 @@ import yaml
 
 from conftest import ROOT
 from offchain_stack import Settings, SettingsError
+from offchain_stack.settings import settings_schema
 
 REQUIRED = (
     *("vpcId", "availabilityZones", "subnetIds", "routeTableIds", "mspId", "channel", "chaincode"),
@@ -142,8 +143,9 @@ def test_missing(name: str, values: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, wrong in WRONG.items() for value in wrong])
 def test_wrong(name: str, value: Any, values: dict[str, Any]) -> None:
     for message in refusals({**beside(name, values), name: value}):
-        assert re.match(rf"offchain\.{name}([.\[][^:]*)?: (wrong: |missing|there is no such key)", message)
-        assert "such as " in message
+        within = re.match(rf"offchain\.{name}([.\[][^:]*)?: (wrong: |missing|there is no such key)", message)
+        assert within
+        assert within[1] or "such as " in message
 
 
 @pytest.mark.parametrize("name", CONTRADICTIONS)
@@ -161,9 +163,8 @@ def test_unknown(values: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", WRONG)
 def test_every_example_is_right(name: str, values: dict[str, Any]) -> None:
-    values = beside(name, values)
-    example = json.loads(refusals({**values, name: WRONG[name][0]})[0].rpartition("such as ")[2])
-    Settings.from_values({**values, name: example})
+    for example in settings_schema()["properties"][name]["examples"]:
+        Settings.from_values({**beside(name, values), name: example})
 
 
 def test_a_network_comes_from_one_place(values: dict[str, Any]) -> None:
@@ -224,10 +225,10 @@ def test_paths_are_relative_to_the_settings_file(values: dict[str, Any], tmp_pat
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (None, "No such file"),
-        ("{", "expected the node content, but found '<stream end>' in line 1, column 2"),
-        ("- a", "holds no settings"),
-        ("", "holds no settings"),
+        (None, "No such file or directory, such as settings/test.yaml"),
+        ("{", "but found '<stream end>' (line 1, column 2); write it as mspId: Org1MSP"),
+        ("- a", "holds no settings, such as mspId: Org1MSP"),
+        ("", "holds no settings, such as mspId: Org1MSP"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_named(text: str | None, says: str, tmp_path: Path) -> None:
@@ -238,8 +239,7 @@ def test_a_file_that_cannot_be_read_is_named(text: str | None, says: str, tmp_pa
         Settings.from_file(file)
     message = str(caught.value)
     assert message.startswith(f"offchainSettings: {file}")
-    assert says in message
-    assert "such as " in message
+    assert message.endswith(says)
     assert "\n" not in message
 
 
