@@ -4,7 +4,7 @@ BIN := .venv/bin
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-long test-faults test-api test-wheel examples test-many bench costs lint synth docs release-baseline lock clean
+.PHONY: demo test test-long test-faults test-api test-wheel examples test-many bench costs lint synth docs schema release-baseline lock clean
 
 demo: .venv/installed ## run the whole flow on this machine and show it
 	$(BIN)/python -m sandbox demo
@@ -50,6 +50,9 @@ synth: .venv/installed node_modules/.package-lock.json ## synthesize the stack f
 
 docs: synth ## describe the synthesized stack in docs/ and in the README's pictures
 	$(BIN)/python -m offchain_stack describe cdk.out --out docs --pictures-in README.md
+
+schema: .venv/installed ## write the JSON schema of the settings again after a change of their model
+	$(BIN)/python -m offchain_stack settings-schema > schema.json && mv schema.json offchain_stack/settings.schema.json
 
 release-baseline: .venv/installed ## record what this version makes, which later ones must not replace
 	PYTHONPATH=. CDK_VALIDATION=false $(BIN)/python tests/stack/releases.py

@@ -1,5 +1,5 @@
 """`python -m offchain_stack check` examines a deployment's settings before it is deployed; `describe` and
-`openapi` describe a synthesized template.
+`openapi` describe a synthesized template; `settings-schema` is for editors.
 
 The checks run the functions' own code (`check` in the functions' sources) in a process of its own, which imports no CDK
 and gets the settings as one JSON document.
@@ -23,7 +23,7 @@ from .endpoint import Endpoint
 from .fabric import FabricNetwork
 from .managed_blockchain import managed_blockchain_tls_roots
 from .packaging import SOURCES
-from .settings import Settings, error_of
+from .settings import Settings, error_of, settings_schema
 
 _LOOKED_UP = Endpoint(address="looked-up.invalid:443")
 """Stands for an endpoint on Managed Blockchain, which the check looks up."""
@@ -65,6 +65,11 @@ def _run_openapi(options: argparse.Namespace) -> int:
         print(f"ERROR    {error}", file=sys.stderr)
         return 1
     print(json.dumps(document, indent=2))
+    return 0
+
+
+def _run_settings_schema(options: argparse.Namespace) -> int:
+    print(json.dumps(settings_schema(), indent=2))
     return 0
 
 
@@ -125,6 +130,13 @@ def _parser() -> argparse.ArgumentParser:
         description="Prints the OpenAPI 3.1 description, as JSON, of the REST API in a synthesized template.",
     )
     description.set_defaults(run=_run_openapi)
+    schema = commands.add_parser(
+        "settings-schema",
+        help="print the JSON schema of a settings file, for editors",
+        description="Prints the JSON schema (draft 2020-12) of a settings file. An editor with a YAML language server "
+        "completes and checks a file that begins with '# yaml-language-server: $schema=<path of the schema>'.",
+    )
+    schema.set_defaults(run=_run_settings_schema)
     return parser
 
 

@@ -34,7 +34,7 @@ from sandbox.runtime import Sandbox
 README = (ROOT / "README.md").read_text("utf-8")
 APP = README.split("\n## Use it from your own stack\n")[1].split("```python\n")[1].split("```")[0]
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
-CARRIED = {".py", ".typed", ".vtl", ".in", ".txt"}
+CARRIED = {".py", ".typed", ".vtl", ".in", ".txt", ".json"}
 FUNCTIONS = {"upload_object", "invoke_chaincode", "query_ledger", "verify_object", "sweep", "verify_all"}
 SKIP_BUNDLING = json.dumps({"aws:cdk:bundling-stacks": []})
 
