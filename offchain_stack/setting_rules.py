@@ -80,6 +80,13 @@ def _require_peers_that_can_endorse(settings: "Settings") -> Iterator[Finding]:
         yield "endorsements", f"{peers} peers cannot give that many"
 
 
+def _require_peers_of_the_organizations(settings: "Settings") -> Iterator[Finding]:
+    member, asked = settings.managed_blockchain, settings.endorsing_organizations or 0
+    peers = len(member.node_ids if member else settings.peers or ())
+    if peers and (asked if isinstance(asked, int) else len(asked)) > peers:
+        yield "endorsing_organizations", f"{peers} peers cannot be of that many"
+
+
 def _require_callers_of_the_pool(settings: "Settings") -> Iterator[Finding]:
     """A claim comes from a user pool, a principal does not."""
     if settings.callers and settings.callers.principals is None and not settings.user_pool_arn:
@@ -123,6 +130,7 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[["Settings"], Iterator[Finding]]],
     (("subnet_ids", "route_table_ids"), _require_a_table_for_each_subnet),
     ((), _require_a_pool_for_scopes),
     (("managed_blockchain", "peers", "endorsements"), _require_peers_that_can_endorse),
+    (("managed_blockchain", "peers", "endorsing_organizations"), _require_peers_of_the_organizations),
     (("callers",), _require_callers_of_the_pool),
     (("callers", "users"), _require_known_callers),
     (("users", "secret_name_pattern"), _require_a_member_for_names),

@@ -121,16 +121,24 @@ NodeAddress = Annotated[str, checked(_host_and_port, pattern="^[A-Za-z0-9.-]+:[0
 class NodeEntry:
     endpoint: NodeAddress
     tls_hostname: IfGiven[str] = None
+    msp_id: IfGiven[MspId] = None
 
 
 def _endpoint(node: str | NodeEntry) -> Endpoint:
     if isinstance(node, str):
         return Endpoint(address=node)
-    return Endpoint(address=node.endpoint, tls_hostname=node.tls_hostname)
+    return Endpoint(address=node.endpoint, tls_hostname=node.tls_hostname, msp_id=node.msp_id)
 
 
 Node = Annotated[Endpoint, made_of(text_or(NodeAddress, NodeEntry), _endpoint)]
 Nodes = Annotated[Many[Node], distinct(lambda node: node.address)]
+
+MspIds = Annotated[Many[MspId], distinct()]
+Organizations = Annotated[
+    Annotated[Count, Tag("<number>")] | Annotated[MspIds, Tag("<list>")],
+    Discriminator(lambda value: "<list>" if isinstance(value, list | tuple) else "<number>"),
+]
+"""So many organisations, or these."""
 
 
 @with_config(MODEL)

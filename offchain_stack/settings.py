@@ -35,6 +35,7 @@ from .setting_types import (
     ManagedBlockchainMember,
     MspId,
     Nodes,
+    Organizations,
     RecordTypes,
     Region,
     RouteTableId,
@@ -145,7 +146,8 @@ class Settings:
     peers: Annotated[
         IfGiven[Nodes],
         described(
-            "Peers to endorse, as host:port; with tlsHostname where the certificate has another name",
+            "Peers to endorse, as host:port; with tlsHostname where the certificate has another name, and mspId to "
+            "tell its organisation before it has answered",
             [{"endpoint": "peer0.org1.example.com:7051"}],
         ),
     ] = None
@@ -153,6 +155,14 @@ class Settings:
         IfGiven[Nodes], described("Orderers, written like the peers", [{"endpoint": "orderer.example.com:7050"}])
     ] = None
     endorsements: Annotated[Count, described("Number of peers that must agree", 1)] = 1
+    endorsing_organizations: Annotated[
+        IfGiven[Organizations],
+        described(
+            "Organisations that must endorse: how many, or their MSP ids; by default those that the chaincode's policy "
+            "asks for, as the peers tell it, and if none of them does, all that the peers are of",
+            ["Org1MSP", "Org2MSP"],
+        ),
+    ] = None
     tls_roots: Annotated[
         IfGiven[TlsRoots],
         described(

@@ -60,6 +60,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
     ),
     "orderers": (["orderer"], [{}]),
     "endorsements": (0, "1", 1.5, True),
+    "endorsingOrganizations": (0, "1", "Org1MSP", True, [], ["Org 1"], ["Org1MSP", "Org1MSP"]),
     "tlsRoots": ("tls.pem", "s3://bucket", "-----BEGIN CERTIFICATE-----"),
     "recordTypes": ("donors", [], ["invoices"], ["donors", "donors"], [{"name": "Invoice"}], [7]),
     "chaincodeFunctionArn": ("ngo-lambda", "arn:aws:sns:us-east-1:111122223333:topic"),
@@ -109,6 +110,7 @@ CONTRADICTIONS: dict[str, dict[str, Any]] = {
     "subnetIds": {"subnetIds": ["subnet-0a", "subnet-0b", "subnet-0c"], "routeTableIds": ["rtb-0a"] * 3},
     "routeTableIds": {"routeTableIds": ["rtb-0a"]},
     "endorsements": {"endorsements": 2},
+    "endorsingOrganizations": {"endorsingOrganizations": ["Org1MSP", "Org2MSP"]},
     "userPoolScopes": {"userPoolScopes": ["records/write"]},
     "callers": {"callers": {"claim": "custom:fabricUsername"}},
 }
@@ -129,7 +131,12 @@ def beside(name: str, values: dict[str, Any]) -> dict[str, Any]:
     """Those of `values` that do not contradict the setting `name`, and what it needs."""
     if name in ("managedBlockchain", "fabricEndpoint", "connectionProfile"):
         values = {key: value for key, value in values.items() if key not in EXPLICIT}
-    more = {"fabricEndpoint": {"managedBlockchain": MEMBER}, "userPoolScopes": {"userPoolArn": POOL}}
+    peers = ["peer0.org1.example.com:7051", "peer0.org2.example.com:7051"]
+    more = {
+        "fabricEndpoint": {"managedBlockchain": MEMBER},
+        "userPoolScopes": {"userPoolArn": POOL},
+        "endorsingOrganizations": {"peers": peers},
+    }
     return values | more.get(name, {})
 
 
