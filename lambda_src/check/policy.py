@@ -29,6 +29,7 @@ class PeerView:
 
 def check_policy(network: Network, views: Sequence[PeerView]) -> Iterator[Finding]:
     """Whether the peers can meet the policy, and the setting fits it."""
+    views = sorted(views, key=lambda view: network.peers.index(view.node.endpoint))
     for view in views:
         said = view.node.endpoint.msp_id
         if said not in (None, view.msp_id):

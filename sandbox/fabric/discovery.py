@@ -89,7 +89,7 @@ class Discovery:
             member = self._membership.member(creator)
         except NotAMember as error:
             raise _Refused("access denied") from error
-        admitted = channel == self._channel and self._writes(member)
+        admitted = peer.joined and channel == self._channel and self._writes(member)
         admitted = admitted or (not channel and member.msp_id == peer.msp_id)
         if not admitted or not member.signed(signed.payload, signed.signature):
             raise _Refused("access denied")
