@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+from collections import deque
 from collections.abc import Callable
 from typing import cast
 
@@ -142,7 +143,7 @@ class _ToServer(asyncio.Protocol):
     def __init__(self, client: _FromClient) -> None:
         self._client = client
         self.transport: asyncio.Transport = None  # type: ignore[assignment]  # set as the connection is made
-        self._due = 0.0
+        self._late: deque[tuple[float, Callable[[], None]]] = deque()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -155,12 +156,18 @@ class _ToServer(asyncio.Protocol):
 
     def _later(self, pass_on: Callable[[], None]) -> None:
         """Pass something on to the client after the node's delay, in the order in which it came."""
+        self._late.append((asyncio.get_running_loop().time() + self._client._gate.delay, pass_on))
+        if len(self._late) == 1:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
         loop = asyncio.get_running_loop()
-        self._due = max(self._due, loop.time() + self._client._gate.delay)
-        if self._due <= loop.time():
-            pass_on()
-        else:
-            loop.call_at(self._due, lambda: None if self._client.transport.is_closing() else pass_on())
+        while self._late and self._late[0][0] <= loop.time():
+            _, pass_on = self._late.popleft()
+            if not self._client.transport.is_closing():
+                pass_on()
+        if self._late:
+            loop.call_at(self._late[0][0], self._pass_on)
 
     def pause_writing(self) -> None:
         self._client.transport.pause_reading()
