@@ -942,7 +942,7 @@ def test_who_may_not_write_is_told_nothing(network: Network, issue: Callable[...
 @pytest.mark.parametrize(
     ("payload", "text"),
     [
-        (b"\xff\xff\xff", "failed parsing request: unexpected EOF"),
+        (b"\xff\xff\xff", "failed parsing request: "),
         (b"", "access denied, no authentication info in request"),
         (
             protocol_pb2.Request(authentication=protocol_pb2.AuthInfo()).SerializeToString(),
@@ -954,7 +954,8 @@ def test_who_may_not_write_is_told_nothing(network: Network, issue: Callable[...
 def test_a_discovery_request_of_wrong_form_is_refused(network: Network, payload: bytes, text: str) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         network.discover(payload=payload)
-    assert (caught.value.code(), caught.value.details()) == (grpc.StatusCode.UNKNOWN, text)
+    assert caught.value.code() is grpc.StatusCode.UNKNOWN
+    assert caught.value.details().startswith(text)
 
 
 def test_the_hash_of_a_tls_certificate_is_not_compared(network: Network) -> None:

@@ -264,6 +264,9 @@ def test_no_peer_of_a_needed_organization_is_configured(channel: Channel, linked
     assert [line["organizations"] for line in told] == [["Org2MSP"]] * (2 * linked)
     lacking = [line["lacking"] for line in signals.log if line["message"] == "Not endorsed"]
     assert [each["endorsed"] for each in lacking] == [{"Org1MSP": 2}] * 2
+    assert [bool(each["insufficient"]) for each in lacking] == [not linked] * 2
+    untold = [line for line in signals.log if line["message"] == "A peer cannot tell the endorsement policy"]
+    assert len(untold) == (0 if linked else 2)
 
 
 # The service discovery

@@ -486,7 +486,7 @@ class _Submission:
             raise self._not_ordered(errors.EndorsementFailed, _UNUSABLE)
         if endorsements.lacking:
             raise self._not_ordered(
-                errors.LedgerUnavailable, "Too few organizations of the ledger endorsed the request. Try again later."
+                errors.LedgerUnavailable, "Too few of the ledger's peers endorsed the request. Try again later."
             )
         raise self._not_ordered(errors.LedgerUnavailable, "The ledger's peers could not answer. Try again later.")
 

@@ -55,6 +55,8 @@ class ChannelPolicy:
         self._round: _Round | None = None
         self._layouts: list[Sequence[Organizations]] = []
         """What peers said in the newest round in which one could."""
+        self._refusals: dict[str, str] = {}
+        """What each peer last said in place of it, so that it is logged once."""
 
     def ask(self, identity: Identity, wake: Callable[[], None], *, doubted: bool = False) -> None:
         """See `Policy.ask`."""
@@ -90,13 +92,16 @@ class ChannelPolicy:
         return self._configured() <= set(endorsers)
 
     def describe(self) -> Mapping[str, Any]:
-        """See `Policy.describe`. `notConfigured`: organisations without which the policy cannot be met, and of which
-        the network has no peer."""
+        """See `Policy.describe`. `insufficient`: what peers said is not enough. `notConfigured`: organisations without
+        which the policy cannot be met, and of which the network has no peer."""
         with self._lock:
             layouts = [layout for each in self._layouts for layout in each]
-        if not layouts:
-            return {"needed": [sorted(self._configured())]}
-        return {"needed": [dict(layout) for layout in layouts[:10]], "notConfigured": sorted(self._missing(layouts))}
+            insufficient = list(self._round.insufficient) if self._round else []
+        return {
+            "needed": [dict(layout) for layout in layouts[:10]] or [sorted(self._configured())],
+            "insufficient": [dict(peers) for peers in insufficient],
+            "notConfigured": sorted(self._missing(layouts)),
+        }
 
     def forget(self) -> None:
         """See `Policy.forget`."""
@@ -122,10 +127,9 @@ class ChannelPolicy:
             peer.start(messages.DISCOVER, request, self._timing.evaluate, told)
 
     def _note(self, asked: _Round, peer: Connection, found: messages.Discovered) -> None:
-        if found.refusal:
-            extra = {"peer": peer.address, "reason": found.refusal[:300], "peersThatItKnows": dict(found.members)}
-            logger.info("A peer cannot tell the endorsement policy", extra=extra)
         with self._lock:
+            is_news = self._refusals.get(peer.address, "") != found.refusal
+            self._refusals[peer.address] = found.refusal
             asked.unanswered.discard(peer)
             if found.layouts:
                 asked.layouts.append(found.layouts)
@@ -134,6 +138,9 @@ class ChannelPolicy:
             elif 0 < len(found.members) <= _ENUMERABLE:
                 asked.insufficient.append(found.members)
             wake = [] if asked.pending else list(asked.wake)
+        if found.refusal and is_news:
+            extra = {"peer": peer.address, "reason": found.refusal[:300], "peersThatItKnows": dict(found.members)}
+            logger.info("A peer cannot tell the endorsement policy", extra=extra)
         for each in wake:
             each()
 
@@ -141,7 +148,7 @@ class ChannelPolicy:
         return {peer.msp_id or peer.address for peer in self._peers}
 
     def _missing(self, layouts: Sequence[Organizations]) -> set[str]:
-        if not all(peer.msp_id for peer in self._peers):
+        if not layouts or not all(peer.msp_id for peer in self._peers):
             return set()
         configured = self._configured()
         missing = [set(layout) - configured for layout in layouts]
