@@ -16,7 +16,7 @@ def decode(text: str, record_type: RecordType) -> tuple[bytes, str | None]:
     declared = None
     if text[:5].lower() == "data:":
         header, comma, text = text[5:].partition(",")
-        declared, *parameters = (part.strip().lower() for part in header.split(";"))
+        declared, *parameters = (part.strip(" \t\r\n").lower() for part in header.split(";"))
         if not comma or not parameters or parameters[-1] != "base64":
             raise record_type.invalid_data(f"{field}: a data URL must read data:<type>;base64,<data>.")
 

@@ -2,14 +2,18 @@
 
 An SVG opened by itself is a document with the powers of a web page: it can run scripts and fetch from other hosts. What
 is allowed is listed, and everything else refused: elements by name, namespaces by name, and references by form (a
-fragment of the same document, or an embedded PNG, JPEG or WebP). The file is judged as what its content type says, XML
-in UTF-8; the bytes are stored as they came and never rewritten.
+fragment of the same document, or an embedded PNG, JPEG or WebP). References to its own parts must not multiply it
+beyond a limit. The file is judged as what its content type says, XML in UTF-8; the bytes are stored as they came and
+never rewritten.
 """
 
 import re
 
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser, ParseError
+
+from .svg_copies import Copies, Unbounded
+from .svg_style import BLANKS
 
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
@@ -53,10 +57,11 @@ _EDITOR_NAMESPACES = frozenset(
 
 _REFERENCES = frozenset({"href", "src", "ping"})
 _ANIMATIONS = frozenset({"animate", "animateMotion", "animateTransform", "set"})
-_NOT_ANIMATABLE = frozenset({"href", "src", "base", "style"})
+_NOT_ANIMATABLE = frozenset({"href", "src", "base", "style", "class"})
 
-_EMBEDDED = re.compile(r"data:image/(?:png|jpe?g|webp);base64,[A-Za-z0-9+/=\s]*", re.IGNORECASE)
-_CSS_ADDRESS = re.compile(r"(url|src|image|image-set|element|expression)\(", re.IGNORECASE)
+_EMBEDDED = re.compile(rf"data:image/(?:png|jpe?g|webp);base64,[A-Za-z0-9+/={BLANKS}]*", re.IGNORECASE | re.ASCII)
+_CSS_ADDRESS = re.compile(r"(url|src|image|image-set|element|expression)\(", re.IGNORECASE | re.ASCII)
+_QUOTED = re.compile(r"""\"([^"\n\r\f]+)\"|'([^'\n\r\f]+)'""")
 
 
 class RefusedSvg(Exception):
@@ -69,7 +74,8 @@ def looks_like_svg(data: bytes) -> bool:
 
 
 def check(data: bytes) -> None:
-    """Raises RefusedSvg unless `data` is a well-formed SVG that neither acts nor refers outside of itself."""
+    """Raises RefusedSvg unless `data` is a well-formed SVG that neither acts nor refers outside of itself, nor draws
+    more than `svg_copies.MOST` allows."""
     # Readers differ in how they find an encoding, so only one is left to find. Given "utf-8", expat still takes bytes
     # with NULs for UTF-16.
     if b"\0" in data:
@@ -88,12 +94,17 @@ def check(data: bytes) -> None:
     except ParseError as error:
         line, column = error.position
         raise RefusedSvg(f"is not well-formed XML (line {line}, column {column + 1}).") from None
+    try:
+        inspector.copies.check()
+    except Unbounded as refusal:
+        raise RefusedSvg(str(refusal)) from None
 
 
 class _Inspector:
     """Takes the parser's events, so that no tree is built of a file that is not trusted yet."""
 
     def __init__(self) -> None:
+        self.copies = Copies()
         self._at_root = True
         self._style: list[str] | None = None
 
@@ -111,6 +122,7 @@ class _Inspector:
         self._at_root = False
         if self._style is not None:
             raise RefusedSvg("contains an element within a style element. Remove it.")
+        self.copies.start(element, ((_split(name)[1], value) for name, value in attributes.items()))
         if namespace in _EDITOR_NAMESPACES:
             # XLink acts in any XML, and XML Events would; an editor's own attributes act nowhere.
             if any(_split(name)[0] not in {"", _XML, *_EDITOR_NAMESPACES} for name in attributes):
@@ -128,12 +140,16 @@ class _Inspector:
             self._style = []
 
     def data(self, text: str) -> None:
+        self.copies.text(text)
         if self._style is not None:
             self._style.append(text)
 
     def end(self, _tag: str) -> None:
+        self.copies.end()
         if self._style is not None:
-            _check_stylesheet("".join(self._style))
+            text = "".join(self._style)
+            _check_stylesheet(text)
+            self.copies.style(text)
             self._style = None
 
     def close(self) -> None:
@@ -151,6 +167,8 @@ def _check_attribute(element: str, qualified_name: str, value: str) -> None:
         raise RefusedSvg(f"contains an event handler, {_shown(name)}. Remove it.")
     if namespace == _XML and lower == "base":
         raise RefusedSvg("contains xml:base, which redirects its references. Remove it.")
+    if element == "image" and lower in _REFERENCES and value.strip(BLANKS).startswith("#"):
+        raise RefusedSvg("contains an image of itself. Embed a PNG, JPEG or WebP as data:image/...;base64 instead.")
     if lower in _REFERENCES and not _is_inner_reference(value):
         raise RefusedSvg(
             f"refers to something outside of itself in {_shown(name)} of {_shown(element)}. "
@@ -177,9 +195,9 @@ def _check_css_addresses(text: str) -> None:
     """In every way in which CSS names a resource, only url() with an inner reference passes."""
     for found in _CSS_ADDRESS.finditer(text):
         end = text.find(")", found.end())
-        address = text[found.end() : end].strip()
-        if len(address) > 1 and address[0] == address[-1] and address[0] in "\"'":
-            address = address[1:-1]
+        address = text[found.end() : end].strip(BLANKS)
+        if quoted := _QUOTED.fullmatch(address):
+            address = quoted[1] or quoted[2]
         if found[1].lower() != "url" or end < 0 or not _is_inner_reference(address):
             raise RefusedSvg(
                 f"refers to something outside of itself by {_shown(found[0])}) in its style. "
@@ -188,7 +206,7 @@ def _check_css_addresses(text: str) -> None:
 
 
 def _is_inner_reference(address: str) -> bool:
-    address = address.strip()
+    address = address.strip(BLANKS)
     return address.startswith("#") or _EMBEDDED.fullmatch(address) is not None
 
 

@@ -32,6 +32,7 @@ def test_bytes_come_back_bare_wrapped_and_in_a_data_url(data: bytes) -> None:
         ("data:image/svg+xml;charset=utf-8;base64,eA==", "image/svg+xml"),
         ("data:image/jpeg; base64,eA==\r\n", "image/jpeg"),
         ("data:;base64,eA==", ""),
+        ("data:\xa0image/png\u2003;base64,eA==", "\xa0image/png\u2003"),
     ],
 )
 def test_a_data_url_declares_its_type(text: str, declared: str) -> None:
@@ -48,6 +49,7 @@ def test_a_data_url_declares_its_type(text: str, declared: str) -> None:
         ("data:image/svg+xml;utf8,<svg/>", "a data URL must read"),
         ("data:image/png;base64", "a data URL must read"),
         ("data:base64,eA==", "a data URL must read"),
+        ("data:image/png;\xa0base64,eA==", "a data URL must read"),
         ("data:", "a data URL must read"),
         ("_-8=", "URL-safe alphabet"),
         ("eA ==", "spaces or tabs"),

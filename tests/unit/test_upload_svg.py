@@ -89,6 +89,28 @@ ATTACKS = {
     "OnClick": document('<g OnClick="alert(1)"/>'),
     "onbegin": document('<animate onbegin="alert(1)" attributeName="x"/>'),
     "handler by character references": document('<g on&#x6c;oad="1"/>'),
+    **{
+        f"{how}, {ord(blank):04x} before it": document(inside.replace("^", blank))
+        # White space to Python, and to Unicode, but to no browser.
+        for blank in "\x85\xa0\u1680\u2000\u2003\u2028\u2029\u202f\u205f\u3000\ufeff\u200b"
+        for how, inside in {
+            "link": '<a href="^#a"/>',
+            "use": '<use xlink:href="^#a"/>',
+            "filter image": '<filter><feImage href="^#a"/></filter>',
+            "url in an attribute": '<rect fill="url(^#a)"/>',
+            "url in quotes": "<rect fill=\"url('^#a')\"/>",
+            "url in a style": '<rect style="fill:url( ^#a)"/>',
+            "url in a style sheet": "<style>rect{fill:url(^#a)}</style>",
+        }.items()
+    },
+    "blank of another script in base64": document(f'<image href="{PIXEL[:40]}\xa0{PIXEL[40:]}"/>'),
+    "letters that fold to base64": document('<image href="data:image/png;ba\u017fe64,iVBORw0KGgo="/>'),
+    "image of itself": document('<image href="#a"/>'),
+    "image of itself by xlink": document('<image xlink:href=" #"/>'),
+    "animated class": document('<rect><set attributeName="class" to="a"/></rect>'),
+    "url with the quote inside": document("<style>a{fill:url('#a'b')}</style>"),
+    "url that a line ends": document("<style>a{fill:url('#a\n')}</style>"),
+    "url that a line of an attribute ends": document('<rect style="fill:url(&quot;#a&#10;&quot;)"/>'),
     "javascript link": document('<a href="javascript:alert(1)"><text>x</text></a>'),
     "javascript link, xlink": document('<a xlink:href="javascript:alert(1)"/>'),
     "javascript link, other prefix": document(
