@@ -159,7 +159,7 @@ def test_a_second_donor_of_a_name_is_refused_and_taken_back(world: World) -> Non
 
 
 def test_a_refusal_by_the_chaincode_is_taken_back(world: World) -> None:
-    world.sandbox.ledger.faults.place("after-endorsement", 500, function="createDonor")
+    world.sandbox.ledger.faults.place("chaincode", 500, function="createDonor")
     refused(world.create(), 422, "ChaincodeRejected")
     assert world.versions() == []
     assert world.record() is None
@@ -183,7 +183,7 @@ def test_an_unreadable_identity_is_said_before_anything_is_written(world: World)
 
 def test_a_roll_back_that_s3_refuses_keeps_the_object_and_tells_the_refusal(world: World) -> None:
     fault = world.sandbox.faults.place("s3:DeleteObject", "refuse", times=None)
-    world.sandbox.ledger.faults.place("after-endorsement", 500, function="createDonor")
+    world.sandbox.ledger.faults.place("chaincode", 500, function="createDonor")
     refused(world.create(), 422, "ChaincodeRejected")
     assert fault.met > 1
     assert len(world.versions()) == 1

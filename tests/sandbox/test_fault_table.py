@@ -64,7 +64,7 @@ ROWS = [
     Row(fault=at("after-endorsement", "refuse"), once=200, lasting=503),
     Row(fault=at("after-endorsement", "hang"), once=200, lasting=503),
     Row(fault=at("after-endorsement", "reset"), once=200, lasting=503),
-    Row(fault=at("after-endorsement", 500), once=200, lasting=422),
+    Row(fault=at("after-endorsement", 500), once=200, lasting=503),
     Row(fault=at("peer0", "kill"), lasting=200),
     Row(fault=at("peer0", "freeze"), lasting=200),
     Row(fault=at("peer0", "pause_commits"), lasting=200),
@@ -74,6 +74,8 @@ ROWS = [
     Row(fault=at("query", "refuse"), once=200, lasting=504),
     Row(fault=at("query", "hang"), once=200, lasting=504),
     # The chaincode.
+    Row(fault=at("chaincode", 500), once=200, lasting=422),
+    Row(fault=at("chaincode", 400), once=200, lasting=422),
     Row(fault=at("chaincode", "refuse"), once=200, lasting=503),
     Row(fault=at("chaincode", "reset"), once=200, lasting=503),
     Row(fault=at("chaincode", "hang"), once=200, lasting=503),

@@ -1120,6 +1120,7 @@ def test_a_donor_that_one_peer_has_is_found_while_the_other_lags(two_peers: Sand
     world, network = World(two_peers), raw_fabric.of(two_peers.ledger)
     lagging = two_peers.ledger.peers[0]
     lagging.pause_commits()
+    network.endorsers = (1,)
     try:
         key = f"{PREFIX}{world.name}/x.png"
         record = raw_fabric.donor(world.name, imageKey=key, **hashes(world.picture))
