@@ -3,18 +3,25 @@
 import io
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import boto3
 import pytest
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from shared import aws, clock, errors, identities
 from shared.identities import Identities, Identity
 from shared.observability import logger
@@ -52,8 +59,9 @@ class Secrets:
             raise EndpointConnectionError(endpoint_url="https://secretsmanager")
         return self._get(SecretId=SecretId, **version)
 
-    def put(self, name: str, text: str) -> None:
-        self.client.put_secret_value(SecretId=name, SecretString=text)
+    def put(self, name: str, value: str | bytes) -> None:
+        field = "SecretBinary" if isinstance(value, bytes) else "SecretString"
+        self.client.put_secret_value(SecretId=name, **{field: value})
 
     def rotate(self) -> Identity:
         """Give the auditor a new certificate and key."""
@@ -115,8 +123,9 @@ def test_a_private_key_is_not_shown(users: Identities) -> None:
 
 def test_a_user_that_is_not_listed_is_refused(users: Identities) -> None:
     for use in (users.require_allowed, users.certificate, users.identity):
-        with pytest.raises(errors.Forbidden, match="does not allow 'admin'"):
+        with pytest.raises(errors.Forbidden, match="does not allow this Fabric user") as refusal:
             use("admin")
+        assert "admin" not in str(refusal.value)
 
 
 def test_who_asks_for_a_certificate_reads_no_key(users: Identities, secrets: Secrets) -> None:
@@ -303,14 +312,142 @@ def test_the_environment_may_name_another_time(
     assert users.identity("auditor") == new
 
 
+UNUSABLE = {
+    "a random text": ("gVx9:kq!2mA#", "holds a text that is no PEM"),
+    "JSON": (json.dumps({"pem": "gVx9"}), "holds JSON, not PEM"),
+    "a wallet's identity": (
+        json.dumps({"credentials": {"certificate": "gVx9"}}),
+        "holds an identity of a Fabric wallet",
+    ),
+    "PKCS#12": (b"\x30\x09\x02\x01\x03gVx9\xff\xff", "holds PKCS#12, not PEM"),
+    "cut short": ("-----BEGIN CERTIFICATE-----\ngVx9", "holds damaged PEM"),
+}
+
+
+def unusable(key: Any, encryption: Any = None) -> str:
+    """A private key in PEM."""
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption or NoEncryption()).decode()
+
+
 @pytest.mark.parametrize("secret", [CERTIFICATE, KEY])
-def test_a_secret_that_holds_no_pem_is_unusable_and_named_in_the_log(
-    secret: str, users: Identities, secrets: Secrets, log: io.StringIO
+@pytest.mark.parametrize(("stored", "what"), UNUSABLE.values(), ids=UNUSABLE)
+def test_an_unusable_secret_is_the_operators_to_mend_and_the_log_has_its_name_and_the_words_of_check(
+    secret: str, stored: str | bytes, what: str, users: Identities, secrets: Secrets, log: io.StringIO
 ) -> None:
-    """As cdk-hyperledger-fabric-network leaves it where it could not enrol the user."""
-    secrets.put(secret, "gVx9:kq!2mA#")
+    secrets.put(secret, stored)
     with pytest.raises(errors.LedgerUnavailable) as raised:
         users.identity("auditor")
-    assert "Tell the operator" in str(raised.value)
-    assert secret in log.getvalue()
+    assert raised.value.message == (
+        "The ledger identity is not usable; nothing was sent to the ledger. Tell the operator."
+    )
+    (line,) = map(json.loads, log.getvalue().splitlines())
+    assert (line["level"], line["message"]) == ("ERROR", "A ledger identity is not usable")
+    assert line["reason"].startswith(f"{secret}: {what}")
     assert "gVx9" not in log.getvalue() + str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("stored", "what"),
+    [
+        (unusable(ec.generate_private_key(ec.SECP256R1()), BestAvailableEncryption(b"x")), "the private key is encr"),
+        (unusable(rsa.generate_private_key(65537, 2048)), "the private key is not on a curve that Fabric takes"),
+        (unusable(ec.generate_private_key(ec.SECP521R1())), "the private key is not on a curve that Fabric takes"),
+        (unusable(ed25519.Ed25519PrivateKey.generate()), "the private key is not on a curve that Fabric takes"),
+        (AUTHORITY.pem, "holds a CERTIFICATE, not a PRIVATE KEY"),
+    ],
+    ids=["encrypted", "RSA", "P-521", "Ed25519", "a certificate"],
+)
+def test_a_key_that_cannot_sign_is_the_operators_to_mend_and_what_was_in_use_stays(
+    stored: str, what: str, users: Identities, secrets: Secrets, passing: Clock, log: io.StringIO
+) -> None:
+    users.identity("auditor")
+    secrets.put(KEY, stored)
+    passing.passes(REFRESH)
+    assert users.identity("auditor") == secrets.first
+    (line,) = map(json.loads, log.getvalue().splitlines())
+    assert (line["level"], line["earlierInUse"]) == ("ERROR", True)
+    assert line["reason"].startswith(f"{KEY}: {what}")
+    with pytest.raises(errors.LedgerUnavailable, match="Tell the operator"):
+        Identities(json.dumps(IDENTITIES)).identity("auditor")
+
+
+def test_a_certificate_of_an_rsa_key_is_the_operators_to_mend(users: Identities, secrets: Secrets) -> None:
+    key = rsa.generate_private_key(65537, 2048)
+    certificate = x509.CertificateBuilder(
+        AUTHORITY.certificate.subject,
+        AUTHORITY.certificate.subject,
+        key.public_key(),
+        x509.random_serial_number(),
+        AUTHORITY.certificate.not_valid_before_utc,
+        AUTHORITY.certificate.not_valid_after_utc,
+    ).sign(key, hashes.SHA256())
+    secrets.put(CERTIFICATE, certificate.public_bytes(Encoding.PEM).decode())
+    secrets.put(KEY, unusable(key))
+    with pytest.raises(errors.LedgerUnavailable, match="Tell the operator"):
+        users.identity("auditor")
+
+
+def test_a_secret_that_is_not_there_or_denied_is_the_operators_to_mend(
+    users: Identities, secrets: Secrets, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secrets.client.delete_secret(SecretId=KEY, ForceDeleteWithoutRecovery=True)
+    with pytest.raises(errors.LedgerUnavailable, match="Tell the operator"):
+        users.identity("auditor")
+    assert f"{KEY}: no such secret in this account and region" in log.getvalue()
+
+    def refuse(code: str) -> None:
+        error = ClientError({"Error": {"Code": code, "Message": "no"}}, "GetSecretValue")
+        monkeypatch.setattr(aws.client("secretsmanager"), "get_secret_value", mock.Mock(side_effect=error))
+
+    refuse("AccessDeniedException")
+    with pytest.raises(errors.LedgerUnavailable, match="Tell the operator"):
+        users.certificate("auditor")
+    assert f"{CERTIFICATE}: cannot be read: AccessDeniedException" in log.getvalue()
+    refuse("ThrottlingException")
+    with pytest.raises(errors.LedgerUnavailable, match="Try again later"):
+        users.certificate("auditor")
+
+
+@pytest.mark.parametrize("key_first", [False, True])
+def test_a_private_key_in_a_certificates_secret_is_neither_sent_nor_logged(
+    key_first: bool, users: Identities, secrets: Secrets, log: io.StringIO
+) -> None:
+    first = secrets.first
+    parts = [AUTHORITY.pem, first.certificate, first.private_key]
+    secrets.put(CERTIFICATE, "".join(reversed(parts) if key_first else parts))
+    assert users.certificate("auditor") == users.identity("auditor").certificate == first.certificate
+    lines = list(map(json.loads, log.getvalue().splitlines()))
+    assert {line["message"] for line in lines} == {"A private key is where a certificate belongs"}
+    assert all(line["reason"].startswith(f"{CERTIFICATE}: holds a private key") for line in lines)
+    assert not any(line in log.getvalue() for line in first.private_key.splitlines())
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda text: text.replace("\n", " "),
+        lambda text: "\ufeff" + text,
+        lambda text: text.replace("\n", "\r"),
+        lambda text: text.rstrip("\n"),
+        lambda text: AUTHORITY.pem + text,
+        lambda text: text.encode("utf-16"),
+    ],
+    ids=["blanks", "byte order mark", "CR", "no last line break", "behind its CA's", "binary in UTF-16"],
+)
+def test_who_plans_and_who_signs_use_the_same_certificate_byte_for_byte(
+    form: Callable[[str], str | bytes], users: Identities, secrets: Secrets
+) -> None:
+    secrets.put(CERTIFICATE, form(secrets.first.certificate))
+    secrets.put(KEY, form(secrets.first.private_key) if form("") == "" else secrets.first.private_key)
+    planned, signing = users.certificate("auditor"), users.identity("auditor")
+    assert planned == signing.certificate
+    assert planned.rstrip("\n") == secrets.first.certificate.rstrip("\n")
+    signing.require_pair()
+
+
+def test_two_users_certificates_in_one_secret_are_refused_by_both(users: Identities, secrets: Secrets) -> None:
+    """The function that plans has no key to choose by, so that the one that signs must not choose either."""
+    secrets.put(CERTIFICATE, secrets.first.certificate + issued().certificate)
+    for use in (users.certificate, users.identity):
+        with pytest.raises(errors.LedgerUnavailable, match="Tell the operator"):
+            use("auditor")

@@ -3,7 +3,7 @@
 import datetime
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from shared.ledger import environment
 from shared.ledger.client import FabricLedger
 from shared.ledger.network import Network, Timing
 
+from sandbox.fabric.msp import CertificateAuthority
 from tests.unit import upload_samples
 from tests.unit.fabric_fixtures import TIMING, Donor, Fabric, client_identity, fabric, fabric_of_module
 from tests.unit.signals import CORRELATION_ID, Signals, trace
@@ -321,6 +322,65 @@ def test_the_tls_roots_cannot_be_read(deployment: Deployment, first: bool) -> No
         handler(event if first else settling(event), Context())
     aws.client("s3").put_object(**key, Body=deployment.fabric.emulation.tls_roots_pem.encode())
     assert handler(event if first else settling(event), Context())
+
+
+OTHER_ROOT = CertificateAuthority.create("another network's").pem
+LENIENT: dict[str, Callable[[str], bytes]] = {
+    "without a line break between two": lambda pem: (OTHER_ROOT.strip() + pem.strip()).encode(),
+    "byte order mark": lambda pem: (OTHER_ROOT + pem).encode("utf-8-sig"),
+    "UTF-16": lambda pem: (OTHER_ROOT + pem).encode("utf-16"),
+    "blanks for line breaks": lambda pem: (OTHER_ROOT + pem).replace("\n", " ").encode(),
+    "CR only": lambda pem: (OTHER_ROOT + pem).replace("\n", "\r").encode(),
+    "indented": lambda pem: ("  " + (OTHER_ROOT + pem).replace("\n", "\n  ")).encode(),
+    "no-break spaces": lambda pem: (OTHER_ROOT + pem).replace("\n", "\u00a0\n").encode(),
+}
+
+
+@pytest.mark.parametrize("form", LENIENT.values(), ids=LENIENT)
+def test_tls_roots_in_any_form_are_trusted(deployment: Deployment, form: Callable[[str], bytes]) -> None:
+    key = {"Bucket": "us-east-1.managedblockchain", "Key": "etc/managedblockchain-tls-chain.pem"}
+    aws.client("s3").put_object(**key, Body=form(deployment.fabric.emulation.tls_roots_pem))
+    assert handler(deployment.event(Donor()), Context())
+
+
+@pytest.mark.parametrize("stored", [b'{"pem": "x"}', OTHER_ROOT[:300].encode(), b"", b"\x00\xff"])
+def test_unusable_tls_roots_are_the_operators_to_mend_and_named_in_the_log(
+    deployment: Deployment, stored: bytes, signals: Signals
+) -> None:
+    key = {"Bucket": "us-east-1.managedblockchain", "Key": "etc/managedblockchain-tls-chain.pem"}
+    aws.client("s3").put_object(**key, Body=stored)
+    with pytest.raises(errors.LedgerUnavailable, match=r"TLS roots are not usable; nothing was sent .* Tell the oper"):
+        handler(deployment.event(Donor()), Context())
+    line = signals.message("The ledger's TLS roots are not usable")
+    assert line["reason"].startswith(f"s3://{key['Bucket']}/{key['Key']}: ")
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda certificate, key: key + certificate,
+        lambda certificate, key: certificate + key,
+        lambda certificate, key: "\ufeff" + certificate.replace("\n", "\r"),
+        lambda certificate, key: certificate.replace("\n", " ") + key.replace("\n", " "),
+    ],
+    ids=["the key first", "the key behind", "BOM and CR", "in one line"],
+)
+def test_what_peers_and_the_ledger_get_is_the_certificate_alone(
+    deployment: Deployment, form: Callable[[str, str], str], signals: Signals
+) -> None:
+    fabric, donor = deployment.fabric, Donor()
+    identity = fabric.identity
+    for _ in ("before the last rotation", "now"):
+        deployment.rotate("user", replace(identity, certificate=form(identity.certificate, identity.private_key)))
+    assert handler(deployment.event(donor), Context()) == {"transactionId": donor.ids(identity)[0]}
+    ordered = b"".join(
+        transaction.raw
+        for committed in fabric.emulation.peers[0].ledger.blocks
+        for transaction in committed.block.transactions
+    )
+    assert identity.certificate.encode() in ordered
+    assert b"PRIVATE KEY" not in ordered
+    assert not any(line in signals.text for line in identity.private_key.splitlines())
 
 
 def test_a_direct_call_as_the_workshop_makes_it(deployment: Deployment) -> None:

@@ -193,5 +193,5 @@ def test_a_caller_that_is_no_text_is_refused_by_name(deployed: pytest.MonkeyPatc
 
 def test_a_rule_for_a_user_that_the_deployment_does_not_have_is_refused(deployed: pytest.MonkeyPatch) -> None:
     deployed.setenv("FABRIC_CALLERS", json.dumps({"kind": "principals", "users": {"admin": [AUDIT]}}))
-    with pytest.raises(Forbidden, match="fabricUsername: this API does not allow 'admin'"):
+    with pytest.raises(Forbidden, match="fabricUsername: this API does not allow this Fabric user"):
         entry.handler(event(caller=session("audit")), Context())

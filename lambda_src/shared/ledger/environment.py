@@ -3,10 +3,12 @@
 import functools
 import json
 import os
+from dataclasses import replace
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from .. import aws, errors
+from .. import aws, errors, pem
+from ..observability import logger
 from .client import FabricLedger
 from .interface import Ledger
 from .network import Network, Timing
@@ -16,16 +18,24 @@ from .network import Network, Timing
 def ledger() -> Ledger:
     """The ledger of `FABRIC_NETWORK`, made once per environment. `FABRIC_TIMING`, where set, is a JSON object with some
     of `Timing`'s fields, for a network that is much slower or faster than usual. Raises LedgerUnavailable where its TLS
-    roots cannot be read from S3; the next call then tries again."""
+    roots cannot be read from S3 or used; the next call then tries again."""
     timing = Timing(**json.loads(os.environ.get("FABRIC_TIMING", "{}")))
-    return FabricLedger(Network.from_json(os.environ["FABRIC_NETWORK"], _text_from_s3), timing)
-
-
-def _text_from_s3(bucket: str, key: str) -> str:
     try:
-        text: str = aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode()
+        network = Network.from_json(os.environ["FABRIC_NETWORK"], _roots_from_s3)
+        network = replace(network, tls_roots=pem.roots(network.tls_roots, "tlsRoots of FABRIC_NETWORK"))
+    except pem.NotUsable as error:
+        logger.error("The ledger's TLS roots are not usable", extra={"reason": str(error)})
+        raise errors.LedgerUnavailable(
+            "The ledger's TLS roots are not usable; nothing was sent to the ledger. Tell the operator."
+        ) from error
+    return FabricLedger(network, timing)
+
+
+def _roots_from_s3(bucket: str, key: str) -> str:
+    try:
+        stored: bytes = aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
     except (BotoCoreError, ClientError) as error:
         raise errors.LedgerUnavailable(
             "The ledger's TLS roots could not be read; nothing was sent to the ledger. Try again later."
         ) from error
-    return text
+    return pem.roots(stored, f"s3://{bucket}/{key}")
