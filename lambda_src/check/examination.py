@@ -71,8 +71,8 @@ def _tls_roots(deployment: Deployment, aws_usable: bool) -> Generator[Finding, N
         yield skipped(subject, f"TLS roots {_NEEDS_AWS}")
         return ""
     try:
-        pem = read_tls_roots(subject, roots)
-        yield from check_tls_roots(subject, pem)
+        pem, findings = read_tls_roots(subject, roots)
+        yield from [*findings, *check_tls_roots(subject, pem)]
     except Mistake as mistake:
         yield mistake.finding
         return ""

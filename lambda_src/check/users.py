@@ -5,20 +5,15 @@ import re
 from collections.abc import Mapping
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from shared import aws
-from shared.identity import Identity
+from shared import aws, pem
+from shared.identity import Identity, require_certificate, require_key
+from shared.secret import stored
 
-from .finding import AWS_FAILURES, Finding, Mistake, aws_code, aws_words, error, ok, quoted, skipped, warning
+from .finding import AWS_FAILURES, Finding, Mistake, aws_words, error, ok, skipped, warning
 
 EXPIRES_SOON = datetime.timedelta(days=30)
 
-_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----\s.+?-----END \1-----", re.DOTALL)
 _MEMBER_ID = re.compile(r"\bm-[a-z0-9]{26}\b")
-_CURVES = ("secp256r1", "secp384r1")
-_ENROL = "Enrol the user and put the PEM into the secret."
 
 
 def check_user(
@@ -28,35 +23,34 @@ def check_user(
     where the two belong together. `secrets_key`: the ARN of the KMS key that the functions may decrypt them with.
     `connect`: peers will say whether the MSP accepts it."""
     findings = [finding for secret in secrets.values() for finding in _encryption(secret, secrets_key)]
-    texts: dict[str, str] = {}
+    identity = certificate = None
     try:
-        pem = _pem(secrets["certificate"], "CERTIFICATE")
-        findings += _certificate(secrets["certificate"], pem, msp_id, connect)
-        texts["certificate"] = pem
-    except Mistake as mistake:
-        findings.append(mistake.finding)
+        held = _held(secrets["certificate"])
+        if pem.holds_private_key(held):
+            findings.append(error(secrets["certificate"], *pem.EXPOSED_KEY))
+        certificate = _certificate(held, secrets["certificate"])
+        findings += _about(secrets["certificate"], certificate, msp_id, connect)
+    except (Mistake, pem.NotUsable) as failure:
+        findings.append(_finding(failure))
     try:
-        texts["privateKey"] = _pem(secrets["privateKey"], "PRIVATE KEY")
-        _require_usable_key(secrets["privateKey"], texts["privateKey"])
-        findings.append(_match(secrets, texts, msp_id))
-    except Mistake as mistake:
-        findings.append(mistake.finding)
-        return findings, None
-    if "certificate" not in texts:
-        return findings, None
-    return findings, _identity(texts, msp_id)
+        private_key = _private_key(_held(secrets["privateKey"]), secrets["privateKey"])
+        if certificate:
+            identity = Identity(msp_id=msp_id, certificate=certificate, private_key=private_key)
+        return [*findings, _match(secrets, identity)], identity
+    except (Mistake, pem.NotUsable) as failure:
+        return [*findings, _finding(failure)], None
 
 
-def _identity(texts: Mapping[str, str], msp_id: str) -> Identity:
-    return Identity(msp_id=msp_id, certificate=texts["certificate"], private_key=texts["privateKey"])
+def _finding(failure: Mistake | pem.NotUsable) -> Finding:
+    return failure.finding if isinstance(failure, Mistake) else error(failure.source, failure.what, failure.mend)
 
 
-def _match(secrets: Mapping[str, str], texts: Mapping[str, str], msp_id: str) -> Finding:
+def _match(secrets: Mapping[str, str], identity: Identity | None) -> Finding:
     key = secrets["privateKey"]
-    if "certificate" not in texts:
+    if identity is None:
         return ok(key, "holds an elliptic curve key")
     try:
-        _identity(texts, msp_id).require_pair()
+        identity.require_pair()
     except ValueError as failure:
         raise Mistake(
             key,
@@ -84,55 +78,34 @@ def _encryption(secret: str, secrets_key: str | None) -> list[Finding]:
     ]
 
 
-def _pem(secret: str, kind: str) -> str:
-    """The text of a secret that holds PEM of `kind`. Raises Mistake."""
+def _held(secret: str) -> pem.Stored:
+    """What the secret holds. Raises NotUsable where there is none, and Mistake where it cannot be read."""
     try:
-        answer = aws.client("secretsmanager").get_secret_value(SecretId=secret)
+        return stored(secret)
     except AWS_FAILURES as failure:
-        if aws_code(failure) == "ResourceNotFoundException":
-            raise Mistake(
-                secret, "no such secret in this account and region, or it has no value", f"Create it. {_ENROL}"
-            ) from failure
         raise Mistake(
             secret,
             f"cannot be read: {aws_words(failure)}",
             "Check with credentials that have secretsmanager:GetSecretValue on it (and kms:Decrypt on its key).",
         ) from failure
-    text: str | None = answer.get("SecretString")
-    if text is None:
-        raise Mistake(secret, "is stored as binary", "Store the PEM as text (--secret-string file://...).")
-    kinds: list[str] = _BLOCK.findall(text)
-    if not kinds:
-        raise Mistake(secret, *_not_pem(text))
-    if not any(each.endswith(kind) for each in kinds):
-        raise Mistake(secret, f"holds a {kinds[0]}, not a {kind}", "Are the two secrets of the user swapped?")
-    return text
 
 
-def _not_pem(text: str) -> tuple[str, str]:
-    """What a text is that should be PEM, and how to mend that."""
-    if text.lstrip().startswith("{"):
-        return "holds JSON, not PEM", "Store the PEM itself as the secret's plain text, not under a key."
-    if "-----BEGIN" not in text:
-        return (
-            "holds a text that is no PEM (cdk-hyperledger-fabric-network leaves a random one where it could not enrol "
-            "the user, and says nothing)",
-            _ENROL,
-        )
-    if r"\n" in text:
-        return r"holds PEM with its line breaks written as \n", "Store the PEM with real line breaks, from its file."
-    return "holds damaged PEM", "Store the PEM from its file, whole and with its line breaks."
+def _certificate(held: pem.Stored, secret: str) -> str:
+    """The certificate as the functions use it. Raises NotUsable, as they do."""
+    certificate = pem.certificate(held, secret)
+    require_certificate(certificate, secret)
+    return certificate
 
 
-def _certificate(secret: str, pem: str, msp_id: str, connect: bool) -> list[Finding]:
-    """What is found about a certificate that can be read. Raises Mistake for one that cannot."""
-    try:
-        certificate = x509.load_pem_x509_certificate(pem.encode())
-        key = certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm) as failure:
-        raise Mistake(secret, f"the certificate cannot be read: {quoted(failure)}", _ENROL) from failure
-    if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise Mistake(secret, "the certificate is not of an elliptic curve key, as Fabric demands", _ENROL)
+def _private_key(held: pem.Stored, secret: str) -> str:
+    """The private key as the functions use it. Raises NotUsable, as they do."""
+    private_key = pem.private_key(held, secret)
+    require_key(private_key, secret)
+    return private_key
+
+
+def _about(secret: str, pem_text: str, msp_id: str, connect: bool) -> list[Finding]:
+    certificate = x509.load_pem_x509_certificate(pem_text.encode())
     return [_validity(secret, certificate), *_membership(secret, certificate, msp_id, connect)]
 
 
@@ -168,19 +141,3 @@ def _membership(secret: str, certificate: x509.Certificate, msp_id: str, connect
     if connect:
         return []
     return [skipped(secret, f"whether the certificate is of MSP {msp_id} is for a peer to say", "Use --connect.")]
-
-
-def _require_usable_key(secret: str, pem: str) -> None:
-    """Raises Mistake where the functions cannot sign with the key."""
-    try:
-        key = load_pem_private_key(pem.encode(), password=None)
-    except TypeError as failure:
-        raise Mistake(
-            secret, "the private key is encrypted", "Store it decrypted (openssl pkey): Secrets Manager encrypts it."
-        ) from failure
-    except (ValueError, UnsupportedAlgorithm) as failure:
-        raise Mistake(secret, "the private key cannot be read", _ENROL) from failure
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name not in _CURVES:
-        raise Mistake(
-            secret, "the private key is not on a curve that Fabric takes (P-256 or P-384)", f"Make one. {_ENROL}"
-        )

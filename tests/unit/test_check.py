@@ -132,16 +132,12 @@ def test_another_account(deployment: Deployment) -> None:
 @pytest.mark.parametrize(
     ("value", "what"),
     [
-        (b"binary", "is stored as binary"),
+        (b"binary", "holds a text that is no PEM"),
+        (b"\x30\x82\x01\x0a\xff", "holds bytes that are no text, not PEM"),
         ('{"signcert": "-----BEGIN"}', "holds JSON, not PEM"),
-        (r"-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----", r"line breaks written as \n"),
         ("-----BEGIN CERTIFICATE----- MIIC", "holds damaged PEM"),
-        ("nRk7)sW2", "cdk-hyperledger-fabric-network leaves a random one"),
-        (
-            "-----BEGIN EC PRIVATE KEY-----\nTUlJ\n-----END EC PRIVATE KEY-----",
-            "holds a EC PRIVATE KEY, not a CERTIFICATE",
-        ),
-        ("-----BEGIN CERTIFICATE-----\nTUlJ\n-----END CERTIFICATE-----", "the certificate cannot be read"),
+        ("nRk7)sW2", "cdk-hyperledger-fabric-network leaves a random text"),
+        ("-----BEGIN CERTIFICATE-----\nTUlJ\n-----END CERTIFICATE-----", "holds a certificate that cannot be read"),
     ],
 )
 def test_a_secret_that_is_no_certificate(deployment: Deployment, value: str | bytes, what: str) -> None:
@@ -149,6 +145,30 @@ def test_a_secret_that_is_no_certificate(deployment: Deployment, value: str | by
     line = the_only(wrong(deployment), "ERROR    user/signcert: ", what)
     assert "TUlJ" not in line
     assert "nRk7" not in line
+
+
+def test_a_private_key_in_a_certificates_secret_is_an_error_whatever_else_it_holds(
+    fabric: Fabric, deployment: Deployment
+) -> None:
+    identity = fabric.identity
+    wallet = {"credentials": {"certificate": identity.certificate, "privateKey": identity.private_key}}
+    for text in (
+        identity.certificate + identity.private_key,
+        identity.private_key.replace("\n", " ") + identity.certificate.replace("\n", " "),
+        json.dumps(wallet),
+    ):
+        store("user/signcert", text)
+        first, *others = wrong(deployment)
+        assert first.startswith("ERROR    user/signcert: holds a private key, which whoever may read certificates ")
+        assert "Revoke the certificate, enrol the user again" in first
+        assert len(others) == ("wallet" in text or text.startswith("{"))
+        assert not any(line in first for line in identity.private_key.splitlines())
+
+
+def test_a_chain_and_a_form_that_python_alone_reads_are_well(fabric: Fabric, deployment: Deployment) -> None:
+    store("user/signcert", fabric.emulation.tls_roots_pem + fabric.identity.certificate.replace("\n", "\u00a0\r"))
+    store("user/pk", '"' + fabric.identity.private_key.replace("\n", "\\n") + '"')
+    assert not wrong(deployment, connect=True)
 
 
 def test_secrets_that_cannot_be_read(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,6 +212,7 @@ def test_keys_that_cannot_sign(fabric: Fabric, deployment: Deployment) -> None:
     for text, what in (
         (pem(key, "secret"), "the private key is encrypted"),
         ("-----BEGIN PRIVATE KEY-----\nTUlJ\n-----END PRIVATE KEY-----", "the private key cannot be read"),
+        (pem(key) + pem(ec.generate_private_key(ec.SECP256R1())), "holds several private keys"),
         (pem(ec.generate_private_key(ec.SECP521R1())), "not on a curve that Fabric takes"),
         (fabric.identity.certificate, "holds a CERTIFICATE, not a PRIVATE KEY"),
         (
@@ -229,7 +250,7 @@ def test_tls_roots_that_are_no_certificates(deployment: Deployment) -> None:
     text = "-----BEGIN CERTIFICATE-----\nTUlJ\n-----END CERTIFICATE-----"
     found = lines(deployment, network=network(deployment, tlsRoots=text), connect=True)
     (line,) = [line for line in found if line.startswith("ERROR")]
-    assert line.startswith("ERROR    offchain.tlsRoots: the TLS roots are no PEM certificates")
+    assert line.startswith("ERROR    offchain.tlsRoots: holds a certificate that cannot be read. Give the CA ")
     assert "skipped  --connect: no node is reached without TLS roots." in found
 
 
@@ -257,10 +278,14 @@ def test_tls_roots_in_s3(fabric: Fabric, deployment: Deployment, bucket: Any) ->
         return wrong(deployment, network=network(deployment, tlsRoots=f"s3://{name}/{key}"))
 
     bucket.put_object(Key="tls.pem", Body=fabric.emulation.tls_roots_pem)
-    bucket.put_object(Key="binary", Body=b"\xff\xfe")
+    bucket.put_object(Key="binary", Body=b"\x00\xff")
+    bucket.put_object(Key="lenient", Body=fabric.emulation.tls_roots_pem.replace("\n", "\r").encode("utf-16"))
+    bucket.put_object(Key="with a key", Body=(fabric.emulation.tls_roots_pem + fabric.identity.private_key).encode())
     assert not found("tls.pem")
+    assert not found("lenient")
+    the_only(found("with a key"), "ERROR    offchain.tlsRoots: a private key is among the TLS roots")
     the_only(found("absent.pem"), "ERROR    offchain.tlsRoots: s3://offchain-test/absent.pem cannot be read: NoSuchKey")
-    the_only(found("binary"), "is no text")
+    the_only(found("binary"), "s3://offchain-test/binary: holds bytes that are no text, not PEM")
     far = boto3.resource("s3", region_name="eu-west-1").Bucket("far-away")
     far.create(CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     the_only(found("tls.pem", far.name), "is in eu-west-1", "leads to us-east-1 only", "Use a bucket in us-east-1.")
