@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from . import pem
 from .endpoint import Endpoint
 
 
@@ -36,13 +37,13 @@ class ConnectionProfile:
         its nodes in every channel. Raises ConnectionProfileError."""
         profile = _Profile(Path(path))
         peers, orderers = profile.members(channel)
-        roots = {profile.roots("peers", name): None for name in peers}
-        roots |= {profile.roots("orderers", name): None for name in orderers}
+        roots = [profile.roots("peers", name) for name in peers]
+        roots += [profile.roots("orderers", name) for name in orderers]
         return cls(
             msp_id=profile.msp_id(),
             peers=tuple(replace(profile.endpoint("peers", name), msp_id=profile.msp_id_of(name)) for name in peers),
             orderers=tuple(profile.endpoint("orderers", name) for name in orderers),
-            tls_roots="\n".join(roots),
+            tls_roots=pem.tls_roots("\n".join(dict.fromkeys(each.strip() for each in roots))),
         )
 
 
@@ -116,18 +117,22 @@ class _Profile:
 
     def roots(self, kind: str, name: str) -> str:
         field, roots = f"{kind}.{name}.tlsCACerts", self._entry(kind, name).get("tlsCACerts")
-        pem, path = (roots.get("pem"), roots.get("path")) if isinstance(roots, dict) else (None, None)
-        if isinstance(pem, list):
-            pem = "\n".join(pem)
-        if pem is None and isinstance(path, str):
-            file = self._file.parent / path
+        text, path = (roots.get("pem"), roots.get("path")) if isinstance(roots, dict) else (None, None)
+        if isinstance(text, list):
+            text = "\n".join(map(str, text))
+        stored: str | bytes | None = text if isinstance(text, str) else None
+        if text is None and isinstance(path, str):
+            field, file = f"{field}.path", self._file.parent / path
             try:
-                pem = file.read_text("utf-8")
+                stored = file.read_bytes()
             except OSError as error:
-                raise self._wrong(f"{field}.path", f"cannot be read: {file}: {error.strerror}") from error
-        if not isinstance(pem, str) or "BEGIN CERTIFICATE" not in pem:
+                raise self._wrong(field, f"cannot be read: {file}: {error.strerror}") from error
+        if stored is None:
             raise self._wrong(field, "has no certificate, neither as pem nor by path")
-        return pem.strip()
+        try:
+            return pem.tls_roots(stored)
+        except ValueError as error:
+            raise self._wrong(field, str(error)) from error
 
     def _section(self, name: str) -> Mapping[str, Any]:
         section = self._value.get(name)

@@ -13,6 +13,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from . import pem
 from .connection_profile import ConnectionProfile
 from .endpoint import Endpoint, tcp
 from .managed_blockchain import (
@@ -268,8 +269,13 @@ class FabricNetwork(Construct):
         if endorsing_organizations is not None:
             _require_organizations(endorsing_organizations, peers)
         location = _S3_LOCATION.fullmatch(tls_roots)
-        if not location and "-----BEGIN CERTIFICATE-----" not in tls_roots:
-            raise ValueError("tls_roots: neither PEM text nor a location such as 's3://bucket/tls-chain.pem'")
+        if not location:
+            try:
+                tls_roots = pem.tls_roots(tls_roots)
+            except ValueError as error:
+                raise ValueError(
+                    f"tls_roots: {error}. Give PEM text, or a location such as 's3://bucket/tls-chain.pem'"
+                ) from error
         self.users = tuple(users)
         self._secrets_key = secrets_key
         of_addresses = {(port, port) for endpoint in (*peers, *orderers) if (port := endpoint.port)}

@@ -1,5 +1,6 @@
 """The types of the settings: what each may be, and of those that are made of others, how they are written in a file."""
 
+import re
 import string
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Discriminator, Tag, with_config
 
+from . import pem
 from .callers import Callers
 from .endpoint import Endpoint
 from .fabric import FabricUser
@@ -39,10 +41,17 @@ UserName = Annotated[str, matching(r"[A-Za-z0-9_+=.@-]{1,64}")]
 UserPoolArn = Annotated[str, matching(r"arn:[^:]+:cognito-idp:[^:]+:[0-9]{12}:userpool/[A-Za-z0-9-]+_[A-Za-z0-9]+")]
 VpcId = Annotated[str, matching(r"vpc-[0-9a-f]+")]
 WebAclArn = Annotated[str, matching(r"arn:[^:]+:wafv2:[^:]+:[0-9]{12}:regional/webacl/[^/]+/[^/]+")]
+
+
+def _tls_roots(value: str) -> str:
+    return value if re.fullmatch(r"s3://[a-z0-9.-]+/.+", value) else pem.tls_roots(value)
+
+
 TlsRoots = Annotated[
     str,
-    matching(
-        r"s3://[a-z0-9.-]+/.+|[\s\S]*-----BEGIN CERTIFICATE-----[\s\S]+-----END CERTIFICATE-----[\s\S]*",
+    checked(
+        _tls_roots,
+        pattern=r"^(?:s3://[a-z0-9.-]+/.+|[\s\S]*-----BEGIN CERTIFICATE-----[\s\S]+-----END CERTIFICATE-----[\s\S]*)$",
     ),
 ]
 

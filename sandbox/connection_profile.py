@@ -7,7 +7,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")
-from offchain_stack import ConnectionProfile, ConnectionProfileError, Endpoint
+from offchain_stack import ConnectionProfile, ConnectionProfileError, Endpoint, pem
 
 from .errors import SandboxError
 from .ledger import LedgerIdentity, Network, Node
@@ -39,15 +39,15 @@ def _node(endpoint: Endpoint) -> Node:
 def identity(msp: Path, *, msp_id: str) -> LedgerIdentity:
     """Certificate and key of an MSP folder: one file each in `signcerts/` and `keystore/`."""
     certificate_file, key_file = _only_file(msp / "signcerts"), _only_file(msp / "keystore")
-    certificate, key = certificate_file.read_text("utf-8"), key_file.read_text("utf-8")
     try:
+        certificate = pem.certificate(certificate_file.read_bytes(), str(certificate_file))
+        key = pem.private_key(key_file.read_bytes(), str(key_file))
         public_key = x509.load_pem_x509_certificate(certificate.encode()).public_key()
-    except ValueError as error:
-        raise SandboxError(f"{certificate_file} is no certificate in PEM") from error
-    try:
         private_key = load_pem_private_key(key.encode(), None)
-    except (ValueError, TypeError) as error:
-        raise SandboxError(f"{key_file} is no private key in PEM without a password") from error
+    except pem.NotUsable as error:
+        raise SandboxError(f"{error.source}: {error.what}") from error
+    except ValueError as error:
+        raise SandboxError(f"{certificate_file} and {key_file} cannot be read: {error}") from error
     form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     if private_key.public_key().public_bytes(*form) != public_key.public_bytes(*form):
         raise SandboxError(f"{key_file} is not the key of {certificate_file}")

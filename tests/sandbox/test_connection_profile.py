@@ -2,6 +2,7 @@
 
 import copy
 import json
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,8 +75,7 @@ def test_the_channels_endorsing_peers_orderers_and_roots_are_read(
     assert (network.channel, network.chaincode) == ("mychannel", "ngo")
     assert network.peers == (Node(endpoint="127.0.0.1:7051", tls_hostname="peer0.example.com", msp_id="Org1MSP"),)
     assert network.orderers == (Node(endpoint="127.0.0.1:7050", tls_hostname="orderer.example.com"),)
-    assert ROOTS["peer"].strip() in network.tls_roots
-    assert ROOTS["orderer"].strip() in network.tls_roots
+    assert network.tls_roots == (ROOTS["peer"] + ROOTS["orderer"]).strip()
     assert network.identity.msp_id == "Org1MSP"
     assert network.identity.certificate == (msp / "signcerts" / "cert.pem").read_text()
     assert network.identity.private_key == (msp / "keystore" / "priv_sk").read_text()
@@ -129,6 +129,48 @@ def test_what_is_wrong_in_a_profile_is_named(folder: Path, msp: Path, profile: o
     assert says in str(error.value)
 
 
+LENIENT: dict[str, Callable[[str], bytes]] = {
+    "blanks for line breaks": lambda pem: pem.replace("\n", " ").encode(),
+    "CR only": lambda pem: pem.replace("\n", "\r").encode(),
+    "UTF-8 with a byte order mark": lambda pem: pem.encode("utf-8-sig"),
+    "UTF-16": lambda pem: pem.encode("utf-16"),
+    "no last line break": lambda pem: pem.rstrip().encode(),
+    "indented": lambda pem: pem.replace("\n", "\n   ").encode(),
+}
+
+
+@pytest.mark.parametrize("form", LENIENT.values(), ids=LENIENT)
+def test_files_are_made_canonical_in_whatever_form_they_are(
+    folder: Path, msp: Path, form: Callable[[str], bytes]
+) -> None:
+    files = [folder / "tls" / "orderer.pem", msp / "signcerts" / "cert.pem", msp / "keystore" / "priv_sk"]
+    as_issued = [file.read_text() for file in files]
+    for file in files:
+        file.write_bytes(form(file.read_text()))
+    written = form(ROOTS["peer"]).decode("utf-16" if form(ROOTS["peer"])[:1] == b"\xff" else "utf-8")
+    network = read(folder, msp, changed("peers.peer0.tlsCACerts.pem", written))
+    assert network.tls_roots == (ROOTS["peer"] + ROOTS["orderer"]).strip()
+    certificate = network.identity.certificate
+    assert certificate.rstrip("\n") == as_issued[1].rstrip("\n")
+    assert network.identity.private_key == as_issued[2]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("peers.peer0.tlsCACerts.pem", ROOTS["peer"][:200]), "peers.peer0.tlsCACerts holds damaged PEM"),
+        (("peers.peer0.tlsCACerts.pem", "x"), "peers.peer0.tlsCACerts holds a text that is no PEM"),
+        (("peers.peer0.tlsCACerts.pem", AUTHORITY.issue("a")[1]), "peers.peer0.tlsCACerts holds a private key"),
+        (("orderers.orderer.tlsCACerts.path", "tls/der"), "orderers.orderer.tlsCACerts.path holds DER"),
+    ],
+    ids=["cut short", "no PEM", "a key", "DER"],
+)
+def test_roots_that_are_no_pem_are_named(folder: Path, msp: Path, change: tuple[str, str], says: str) -> None:
+    (folder / "tls" / "der").write_bytes(ssl.PEM_cert_to_DER_cert(ROOTS["orderer"]))
+    with pytest.raises(SandboxError, match=says):
+        read(folder, msp, changed(*change))
+
+
 def test_a_missing_profile_is_named(folder: Path, msp: Path) -> None:
     with pytest.raises(SandboxError, match="No such file"):
         connection_profile.read(folder / "none.json", msp=msp, channel="mychannel", chaincode="ngo")
@@ -137,8 +179,9 @@ def test_a_missing_profile_is_named(folder: Path, msp: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "text", "says"),
     [
-        ("signcerts/cert.pem", "no certificate", "is no certificate in PEM"),
-        ("keystore/priv_sk", "no key", "is no private key in PEM"),
+        ("signcerts/cert.pem", "no certificate", "signcerts/cert.pem: holds a text that is no PEM"),
+        ("keystore/priv_sk", "no key", "keystore/priv_sk: holds a text that is no PEM"),
+        ("keystore/priv_sk", AUTHORITY.pem, "keystore/priv_sk: holds a CERTIFICATE, not a PRIVATE KEY"),
         ("keystore/priv_sk", AUTHORITY.issue("another", role="client")[1], "is not the key of"),
         ("keystore/second_sk", "", "has 2 files"),
     ],

@@ -1,6 +1,7 @@
 """Each construct alone, in another project's stack: the least statement that works, and what may be handed in."""
 
 import dataclasses
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_stepfunctions as sfn
 from stack_template import Template, flat, of_type, only
 
+from conftest import ROOT
 from offchain_stack import (
     DONOR,
     Access,
@@ -34,9 +36,10 @@ from offchain_stack import (
     VerifyAllWorkflow,
     VerifyFunction,
 )
+from sandbox.fabric.msp import CertificateAuthority
 
 Synthesize = Callable[[Callable[[cdk.App], None]], dict[str, Template]]
-PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+PEM = (ROOT / "examples" / "settings" / "networks" / "tls" / "org1.pem").read_text()
 KEY = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
 
@@ -209,8 +212,31 @@ class TestFabricNetwork:
 
     def test_tls_roots_too_long_for_an_environment(self) -> None:
         stack, vpc = foreign(cdk.App(context={"aws:cdk:bundling-stacks": []}))
+        roots = "".join(CertificateAuthority.create(f"tlsca.{number}").pem for number in range(10))
         with pytest.raises(ValueError, match=r"^tls_roots.*s3://"):
-            ChaincodeFunction(stack, "Chaincode", vpc=vpc, network=network(stack, tls_roots=PEM * 60))
+            ChaincodeFunction(stack, "Chaincode", vpc=vpc, network=network(stack, tls_roots=roots))
+
+    @pytest.mark.parametrize(
+        ("form", "damaged"),
+        [
+            (lambda pem: pem.replace("\n", " "), False),
+            (lambda pem: "\ufeff" + pem.replace("\n", "\r"), False),
+            (lambda pem: pem.replace("\n", "\\n"), False),
+            (lambda pem: pem[:200], True),
+            (lambda pem: pem + pem.replace("MII", "AAA"), True),
+            (lambda pem: json.dumps({"pem": pem}), True),
+            (lambda pem: pem + CertificateAuthority.create("a").issue("b")[1], True),
+        ],
+        ids=["blanks", "BOM and CR", "written out", "cut short", "the second is none", "JSON", "with a key"],
+    )
+    def test_tls_roots_are_made_canonical_or_refused_at_synth(self, form: Callable[[str], str], damaged: bool) -> None:
+        if damaged:
+            with pytest.raises(ValueError, match=r"^tls_roots: holds ") as refusal:
+                network(cdk.Stack(), tls_roots=form(PEM))
+            assert "PRIVATE KEY--" not in str(refusal.value)
+            return
+        told = network(cdk.Stack(), tls_roots=form(PEM)).network_environment["FABRIC_NETWORK"]
+        assert json.loads(told)["tlsRoots"] == PEM
 
 
 class TestFunctions:

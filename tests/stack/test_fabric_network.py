@@ -11,12 +11,13 @@ from aws_cdk import aws_ec2 as ec2
 from cdklabs.cdk_hyperledger_fabric_network import HyperledgerFabricNetwork, HyperledgerFabricUserProps
 from stack_template import Template, flat, of_type, only
 
+from conftest import ROOT
 from offchain_stack import ChaincodeFunction, ConnectionProfileError, FabricNetwork, FabricUser
 
 Synthesize = Callable[[Callable[[cdk.App], None]], dict[str, Template]]
 NETWORK, MEMBER = "n-ABCDEFGHIJKLMNOPQRSTUVWXYZ", "m-ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 NODES = ["nd-AAAAAAAAAAAAAAAAAAAAAAAAAA", "nd-BBBBBBBBBBBBBBBBBBBBBBBBBB"]
-PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"
+PEM = (ROOT / "examples" / "settings" / "networks" / "tls" / "org1.pem").read_text()
 COMMON: dict[str, Any] = {
     "channel": "mychannel",
     "chaincode": "ngo",
@@ -75,7 +76,7 @@ class TestConnectionProfile:
             {"endpoint": "peer1.example.com:8051"},
         ]
         assert network["orderers"] == [{"endpoint": "orderer.example.com:7050"}]
-        assert network["tlsRoots"] == PEM
+        assert network["tlsRoots"] == PEM.strip()
         (group,) = [
             each for each in of_type(template, "AWS::EC2::SecurityGroup").values() if "chaincode" in json.dumps(each)
         ]
