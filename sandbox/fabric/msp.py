@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hfc.protos.msp import identities_pb2
 
+from sandbox.fabric import pem
 from sandbox.fabric.messages import Malformed, parse, serialized
 
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -227,15 +228,20 @@ def _certificate(creator: bytes) -> tuple[str, x509.Certificate | None]:
             identity = parse(identities_pb2.SerializedIdentity, creator)
         except Malformed:
             return "", None
-        try:
-            certificate: x509.Certificate | None = x509.load_pem_x509_certificate(identity.id_bytes)
-        except ValueError:
-            certificate = None
-        known = (identity.mspid, certificate)
+        known = (identity.mspid, _parsed(identity.id_bytes))
         if len(_certificates) > 10_000:
             _certificates.clear()
         _certificates[creator] = known
     return known
+
+
+def _parsed(id_bytes: bytes) -> x509.Certificate | None:
+    """As `deserializeIdentityInternal` of fabric/msp: the first PEM block, whatever its label or what is around it."""
+    block, _ = pem.decode(id_bytes)
+    try:
+        return x509.load_der_x509_certificate(block.content) if block else None
+    except ValueError:
+        return None
 
 
 def _now() -> datetime.datetime:

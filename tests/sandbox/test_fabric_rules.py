@@ -100,6 +100,53 @@ def test_a_creator_whom_no_msp_vouches_for_is_refused(network: Network, msp_id: 
     assert text == f"error validating proposal: access denied: channel [{network.channel}] creator org [{msp_id}]"
 
 
+OTHER_KEY = CertificateAuthority.create("ca.other").issue("other")[1]
+FORMS_THAT_GO_READS: dict[str, Callable[[str], str]] = {
+    "without the last line break": lambda pem: pem.rstrip("\n"),
+    "CR LF": lambda pem: pem.replace("\n", "\r\n"),
+    "content indented": lambda pem: pem.replace("\nM", "\n  M"),
+    "text before": lambda pem: "subject=CN = user\n" + pem,
+    "text behind": lambda pem: pem + "issuer=CN = ca\n",
+    "a private key behind": lambda pem: pem + OTHER_KEY,
+    "another label": lambda pem: pem.replace("CERTIFICATE", "FOO"),
+}
+FORMS_THAT_GO_DOES_NOT_READ: dict[str, Callable[[str], str]] = {
+    "spaces for line breaks": lambda pem: pem.replace("\n", " "),
+    "byte order mark": lambda pem: "\ufeff" + pem,
+    "indented": lambda pem: "".join(f"  {line}\n" for line in pem.splitlines()),
+    "in quotes": lambda pem: f'"{pem.strip()}"',
+    "CR only": lambda pem: pem.replace("\n", "\r"),
+    "no-break spaces": lambda pem: pem.replace("\nM", "\n\u00a0M"),
+    "line breaks written out": lambda pem: pem.replace("\n", "\\n"),
+    "text behind on the last line": lambda pem: pem.rstrip("\n") + " x",
+    "a private key before": lambda pem: OTHER_KEY + pem,
+}
+
+
+def written(identity: Identity, form: Callable[[str], str]) -> Identity:
+    return Identity(identity.msp_id, form(identity.certificate_pem), identity.private_key_pem)
+
+
+@pytest.mark.parametrize("form", FORMS_THAT_GO_READS.values(), ids=FORMS_THAT_GO_READS)
+def test_a_creator_is_the_first_pem_block_whatever_is_around_it(network: Network, form: Callable[[str], str]) -> None:
+    proposal = create(network, identity=written(network.user, form))
+    assert network.submit(proposal) == "VALID"
+
+
+@pytest.mark.parametrize("form", FORMS_THAT_GO_DOES_NOT_READ.values(), ids=FORMS_THAT_GO_DOES_NOT_READ)
+def test_a_creator_whose_pem_go_does_not_read_is_refused(network: Network, form: Callable[[str], str]) -> None:
+    identity = written(network.user, form)
+    text = refusal(network, create(network, identity=identity))
+    assert text == (
+        f"error validating proposal: access denied: channel [{network.channel}] creator org [{network.user.msp_id}]"
+    )
+    proposal = create(network)
+    header = create(network, identity=identity).header
+    payload = transaction_payload(proposal, [network.endorse(proposal)], header=header)
+    (answer,) = network.broadcast(sealed(identity, payload))
+    assert answer.status == common_pb2.FORBIDDEN
+
+
 def test_an_expired_certificate_is_refused_everywhere(network: Network, issue: Callable[..., Identity]) -> None:
     past = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=5)
     expired = issue(not_after=past)
