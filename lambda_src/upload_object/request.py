@@ -1,6 +1,5 @@
 """Checks an event against the record type, field by field."""
 
-import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ class Request:
 
 
 def parse(event: object, record_type: RecordType, chaincode_functions: tuple[str, ...]) -> Request:
-    """Read an event; raises InvalidRequest naming the first field that is missing, wrong or unknown."""
+    """Read an event; raises InvalidRequest naming the first field that is missing or wrong, or those that are known."""
     given = _object("The request", event, _EVENT_FIELDS)
     submission = _object("submission", given.get("submission", {}), (*_SUBMISSION_FIELDS, *_IGNORED))
     record, data = _record(_arguments(given, record_type), record_type)
@@ -49,7 +48,7 @@ def parse(event: object, record_type: RecordType, chaincode_functions: tuple[str
         raise InvalidRequest('functionType: must be "invoke" here, or left out.')
     if chaincode_function and chaincode_function not in chaincode_functions:
         raise InvalidRequest(
-            f"chaincodeFunction: {_shown(chaincode_function)} is not one of {', '.join(chaincode_functions)}. "
+            f"chaincodeFunction: this API allows {', '.join(chaincode_functions)}. "
             f"Leave it out for {record_type.create_function}."
         )
     return Request(
@@ -91,10 +90,5 @@ def _object(name: str, value: object, known: Collection[str]) -> Mapping[str, An
         raise InvalidRequest(f"{name}{separator}must be a JSON object.")
     for field in value:
         if field not in known:
-            raise InvalidRequest(f"{_shown(field)}: unknown field. Known are {', '.join(sorted(known))}.")
+            raise InvalidRequest(f"{name} has an unknown field. Known are {', '.join(sorted(known))}.")
     return value
-
-
-def _shown(value: object) -> str:
-    shown = str(value)
-    return json.dumps(shown if len(shown) <= 64 else shown[:64] + "…")

@@ -5,6 +5,8 @@ is allowed is listed, and everything else refused: elements by name, namespaces 
 fragment of the same document, or an embedded PNG, JPEG or WebP). References to its own parts must not multiply it
 beyond a limit. The file is judged as what its content type says, XML in UTF-8; the bytes are stored as they came and
 never rewritten.
+
+A refusal says where in the file it is about, and quotes nothing of it: Lambda logs each error's text.
 """
 
 import re
@@ -55,6 +57,9 @@ _EDITOR_NAMESPACES = frozenset(
 )
 """Where editors keep their own notes. No renderer acts on these elements and attributes."""
 
+_ACTIVE = frozenset({"script", "foreignObject", "iframe", "object", "embed", "audio", "video", "handler", "listener"})
+"""Elements that are not allowed and that a refusal names."""
+
 _REFERENCES = frozenset({"href", "src", "ping"})
 _ANIMATIONS = frozenset({"animate", "animateMotion", "animateTransform", "set"})
 _NOT_ANIMATABLE = frozenset({"href", "src", "base", "style", "class"})
@@ -87,6 +92,9 @@ def check(data: bytes) -> None:
         data.decode("utf-8")
         parser.feed(data)
         parser.close()
+    except RefusedSvg as refusal:
+        line, column = parser.parser.CurrentLineNumber, parser.parser.CurrentColumnNumber
+        raise RefusedSvg(f"{refusal} It ends at line {line}, column {column}.") from None  # where the parser has come
     except UnicodeDecodeError:
         raise RefusedSvg("is not encoded in UTF-8. Save it as UTF-8.") from None
     except DefusedXmlException:
@@ -112,8 +120,8 @@ class _Inspector:
         if encoding is not None and encoding.lower() != "utf-8":
             raise RefusedSvg("declares another encoding than UTF-8. Save it as UTF-8.")
 
-    def pi(self, target: str, _data: str | None = None) -> None:
-        raise RefusedSvg(f"contains a processing instruction, {_shown(target)}. Remove it.")
+    def pi(self, _target: str, _data: str | None = None) -> None:
+        raise RefusedSvg("contains a processing instruction. Remove it.")
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         namespace, element = _split(tag)
@@ -126,14 +134,13 @@ class _Inspector:
         if namespace in _EDITOR_NAMESPACES:
             # XLink acts in any XML, and XML Events would; an editor's own attributes act nowhere.
             if any(_split(name)[0] not in {"", _XML, *_EDITOR_NAMESPACES} for name in attributes):
-                raise RefusedSvg(
-                    f"gives an editor's element, {_shown(element)}, an active attribute. Export plain SVG."
-                )
+                raise RefusedSvg("gives an editor's element an active attribute. Export plain SVG.")
             return
         if namespace != _SVG:
-            raise RefusedSvg(f"contains an element of the namespace {_shown(namespace)}. Export it as plain SVG.")
+            raise RefusedSvg("contains an element of a namespace that is not allowed. Export it as plain SVG.")
         if element not in _ELEMENTS:
-            raise RefusedSvg(f"contains the element {_shown(element)}, which is not allowed. Remove it.")
+            named = f'the element "{element}", which' if element in _ACTIVE else "an element that"
+            raise RefusedSvg(f"contains {named} is not allowed. Remove it.")
         for name, value in attributes.items():
             _check_attribute(element, name, value)
         if element == "style":
@@ -161,25 +168,26 @@ def _check_attribute(element: str, qualified_name: str, value: str) -> None:
     if namespace in _EDITOR_NAMESPACES:
         return
     if namespace not in ("", _XLINK, _XML):
-        raise RefusedSvg(f"contains an attribute of the namespace {_shown(namespace)}. Export it as plain SVG.")
+        raise RefusedSvg("contains an attribute of a namespace that is not allowed. Export it as plain SVG.")
     lower = name.lower()
     if lower.startswith("on"):
-        raise RefusedSvg(f"contains an event handler, {_shown(name)}. Remove it.")
+        raise RefusedSvg("contains an event handler. Remove it.")
     if namespace == _XML and lower == "base":
         raise RefusedSvg("contains xml:base, which redirects its references. Remove it.")
     if element == "image" and lower in _REFERENCES and value.strip(BLANKS).startswith("#"):
         raise RefusedSvg("contains an image of itself. Embed a PNG, JPEG or WebP as data:image/...;base64 instead.")
     if lower in _REFERENCES and not _is_inner_reference(value):
         raise RefusedSvg(
-            f"refers to something outside of itself in {_shown(name)} of {_shown(element)}. "
+            f'refers to something outside of itself in "{lower}" of "{element}". '
             "Allowed are #fragments, and PNG, JPEG and WebP embedded as data:image/...;base64."
         )
     if element in _ANIMATIONS and lower == "attributename":
         animated = value.strip().rpartition(":")[2].lower()
         if animated in _NOT_ANIMATABLE or animated.startswith("on"):
-            raise RefusedSvg(f"animates {_shown(animated)}. Remove the animation.")
+            what = f'"{animated}"' if animated in _NOT_ANIMATABLE else "an event handler"
+            raise RefusedSvg(f"animates {what}. Remove the animation.")
     if "\\" in value and "(" in value:
-        raise RefusedSvg(f"contains a CSS escape in {_shown(name)}. Write it without a backslash.")
+        raise RefusedSvg("contains a CSS escape in an attribute. Write it without a backslash.")
     _check_css_addresses(value)
 
 
@@ -200,7 +208,7 @@ def _check_css_addresses(text: str) -> None:
             address = quoted[1] or quoted[2]
         if found[1].lower() != "url" or end < 0 or not _is_inner_reference(address):
             raise RefusedSvg(
-                f"refers to something outside of itself by {_shown(found[0])}) in its style. "
+                f"refers to something outside of itself by {found[1].lower()}() in its style. "
                 "Allowed are #fragments, and PNG, JPEG and WebP embedded as data:image/...;base64."
             )
 
@@ -213,7 +221,3 @@ def _is_inner_reference(address: str) -> bool:
 def _split(qualified_name: str) -> tuple[str, str]:
     namespace, _, name = qualified_name.rpartition("}")
     return namespace.removeprefix("{"), name
-
-
-def _shown(name: str) -> str:
-    return '"' + (name if len(name) <= 64 else name[:64] + "…") + '"'

@@ -68,7 +68,7 @@ def test_what_is_given_is_taken() -> None:
         ({"executionId": "x" * 513}, "executionId: "),
         ({"executionId": 1}, "executionId: must be a text"),
         ({"submission": "admin"}, "submission: must be a JSON object"),
-        ({"submission": {"user": "admin"}}, '"user": unknown field. Known are caller,'),
+        ({"submission": {"user": "admin"}}, "submission has an unknown field. Known are caller,"),
         ({"caller": 7}, "caller: must be a text"),
         ({"idempotencyKey": "x" * 256}, "idempotencyKey "),
         ({"idempotencyKey": "a\tb"}, "idempotencyKey "),
@@ -77,11 +77,11 @@ def test_what_is_given_is_taken() -> None:
         ({"fabricUsername": 5}, "fabricUsername: must be a text"),
         ({"fabricUsername": "x" * 129}, "fabricUsername: longer"),
         ({"functionType": "queryString"}, "functionType: "),
-        ({"chaincodeFunction": "deleteAll"}, 'chaincodeFunction: "deleteAll" is not one of createDonor, importDonor'),
+        ({"chaincodeFunction": "deleteAll"}, "chaincodeFunction: this API allows createDonor, importDonor"),
         ({"chaincodeFunction": "queryDonor"}, "chaincodeFunction: "),
-        ({"Email": "x"}, '"Email": unknown field'),
-        ({'x"\n' + "y" * 500: "x"}, r'"x\"\nyyy'),
-        ({"": "x"}, '"": unknown field'),
+        ({"Email": "x"}, "chaincodeFunctionArgs has an unknown field. Known are donor"),
+        ({'x"\n' + "y" * 500: "x"}, "chaincodeFunctionArgs has an unknown field."),
+        ({"": "x"}, "chaincodeFunctionArgs has an unknown field."),
     ],
 )
 def test_a_refusal_names_the_field(changes: dict[str, Any], named: str) -> None:
@@ -105,7 +105,7 @@ def test_an_event_without_arguments_or_with_a_field_beside_them_is_refused() -> 
         parse(event(chaincodeFunctionArgs=None))
     with pytest.raises(InvalidRequest) as refusal:
         parse(event() | {"donorUserName": "eve"})
-    assert refusal.value.message.startswith('"donorUserName": unknown field.')
+    assert refusal.value.message.startswith("The request has an unknown field.")
 
 
 @pytest.mark.parametrize("name", ["caller", "fabricUsername", "idempotencyKey", "requestId", "executionId"])
@@ -114,7 +114,7 @@ def test_an_argument_does_not_pass_for_what_the_workflow_says(name: str) -> None
     sent["chaincodeFunctionArgs"][name] = "admin"
     with pytest.raises(InvalidRequest) as refusal:
         parse(sent)
-    assert refusal.value.message == f'"{name}": unknown field. Known are donorUserName, email, image.'
+    assert refusal.value.message == "chaincodeFunctionArgs has an unknown field. Known are donorUserName, email, image."
 
 
 @pytest.mark.parametrize(

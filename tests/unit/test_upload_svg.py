@@ -219,6 +219,46 @@ def test_an_active_or_referring_svg_is_refused_with_the_reason(data: bytes) -> N
     assert len(str(refusal.value)) < 300
 
 
+MARK = "textOfTheRequest"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        document(f"<{MARK}/>"),
+        document(f'<x:y xmlns:x="http://example.org/{MARK}"/>'),
+        document(f'<i:{MARK} xlink:href="{OTHER}" xmlns:i="http://www.inkscape.org/namespaces/inkscape"/>'),
+        document(f'<g x:y="1" xmlns:x="http://example.org/{MARK}"/>'),
+        document(f'<g on{MARK}="1"/>'),
+        document(f'<g xml:base="{MARK}"/>'),
+        document(f'<a href="https://{MARK}.example.org"/>'),
+        document(f'<rect style="filter:url(https://{MARK}.example.org)"/>'),
+        document(f'<g {MARK}="\\("/>'),
+        document(f'<rect {MARK}="url(https://{MARK})"/>'),
+        document(f'<a><set attributeName="on{MARK}" to="1"/></a>'),
+        document(f"<style>@import '{MARK}';</style>"),
+        document(f"<?{MARK} {MARK}?>"),
+        document(before=f'<?xml version="1.0" encoding="{MARK}"?>'),
+        document(before=f"<!DOCTYPE {MARK}>"),
+        document(f"&{MARK};"),
+        document(f"<{MARK}>"),
+        document(f'<{MARK} a="1" a="2"/>'),
+        document(f"<{MARK}:g/>"),
+    ],
+)
+def test_a_refusal_quotes_nothing_of_the_file_since_lambda_logs_it(data: bytes) -> None:
+    with pytest.raises(RefusedSvg) as refusal:
+        check(data)
+    assert MARK.lower() not in str(refusal.value).lower()
+    assert refusal.value.__cause__ is None
+    assert refusal.value.__suppress_context__
+
+
+def test_a_refusal_says_where_in_the_file_it_is_about() -> None:
+    with pytest.raises(RefusedSvg, match=r'^contains the element "script", .* It ends at line 3, column 11\.$'):
+        check(document("\n<g/>\n  <script/>"))
+
+
 @pytest.mark.parametrize(
     "data",
     [
