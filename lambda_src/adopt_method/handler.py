@@ -21,7 +21,7 @@ def api_gateway() -> Any:
     return boto3.client("apigateway", config=config)
 
 
-@observed()
+@observed(has_requests=False)
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     """Adopt the method on Create and Update; put back what was there on Delete.
 

@@ -8,7 +8,7 @@ from shared.observability import observed
 from .lookup import look_up
 
 
-@observed()
+@observed(has_requests=False)
 def handler(event: Mapping[str, Any], _context: Any) -> dict[str, Any]:
     """Look up on Create and Update; nothing is to be done on Delete.
 

@@ -12,9 +12,10 @@ from collections.abc import Mapping
 class OffchainError(Exception):
     """A refusal with a text that the caller may read.
 
-    `message` says what is wrong and how to mend it: no internal names, addresses or stack. `transaction_id` is 64 hex
-    digits. `details` are further fields of the answer, for programs. `certain` is True where this execution can say
-    that the ledger will never refer to its object.
+    `message` says what is wrong and how to mend it: no internal names, addresses or stack, and nothing that a request
+    or a record holds, for Lambda's runtime logs the text of every error that a function raises. It names a field and
+    does not repeat its value. `transaction_id` is 64 hex digits. `details` are further fields of the answer, for
+    programs. `certain` is True where this execution can say that the ledger will never refer to its object.
     """
 
     certain = False
@@ -114,6 +115,10 @@ class LedgerUnavailable(OffchainError):
 
 class OutcomeUnknown(OffchainError):
     """The transaction was ordered, or may have been, and no verdict came in time."""
+
+
+class InternalError(OffchainError):
+    """The function failed in a way that has no other name. Where and by what is in its log."""
 
 
 @functools.cache

@@ -1,5 +1,10 @@
 """Logs, metrics and traces of every function: ids, codes and counts, never what a request or an object contains.
 
+Lambda's runtime logs the text of each error that a handler raises, so that this holds for their texts as well. What a
+library says in an error may quote what it was called with: such an error stays here, and of it the log has the class
+and the places in the code. The sweep and the verification of everything, which no caller starts, name in their results
+the objects that they found, by keys that contain the record's identifier.
+
 Each invocation has one correlation id: the event's `correlationId`, which is API Gateway's request id where the API
 started it. It stands in every log line, in every metric's line and on the trace, beside Lambda's own request id
 (`functionRequestId`) and, from where they are known, `submissionId` and `transactionId`. Names in logs are camelCase.
@@ -12,6 +17,7 @@ import enum
 import functools
 import os
 import re
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -96,16 +102,20 @@ _metrics = Metrics(namespace=_NAMESPACE, service=_SERVICE)
 # auto_patch would also record what other libraries are called with.
 _tracer = Tracer(service=_SERVICE, auto_patch=False)
 
+_FAILED = "The request failed for a reason of ours. Give the requestId to the operator."
 _Handler = Callable[[Any, Any], Any]
 _CALLERS_OWN = (errors.InvalidRequest, errors.InvalidData, errors.DataTooLarge, errors.Forbidden)
 
 
-def observed(ended_as: Callable[[Any, Any], Metric] | None = None) -> Callable[[_Handler], _Handler]:
+def observed(
+    ended_as: Callable[[Any, Any], Metric] | None = None, *, has_requests: bool = True
+) -> Callable[[_Handler], _Handler]:
     """Observe a Lambda handler, which then gets its event without `correlationId`.
 
     Counts how each invocation ended: with the metric that `ended_as` makes of event and answer (nothing without it), or
-    with the class of the error. Logs the error, too, except what it says of a request: that text may quote the
-    request, and its caller reads it. A function without `RECORD_TYPE` has no metrics.
+    with the class of the error. Logs the error, too, except what it says of a request, which its caller reads. An error
+    that is not of `shared.errors` becomes InternalError, unless `has_requests` is False: the handler then gets nothing
+    that a caller wrote, and whoever deploys reads its errors. A function without `RECORD_TYPE` has no metrics.
     """
 
     def decorate(handler: _Handler) -> _Handler:
@@ -118,25 +128,35 @@ def observed(ended_as: Callable[[Any, Any], Metric] | None = None) -> Callable[[
             identify(correlationId=correlation_id, functionRequestId=context.aws_request_id)
             if "RECORD_TYPE" in os.environ:
                 _metrics.set_default_dimensions(**_dimensions(context.function_name))
-            ended: Metric | None = Metric.INTERNAL_ERROR
-            with subsegment("Handler") as traced:
-                try:
-                    answer = handler(event, context)
-                    ended = ended_as(event, answer) if ended_as else None
-                    return answer
-                except errors.OffchainError as error:
-                    ended = _metric_of(error)
-                    _log_refusal(error)
-                    raise
-                except Exception:
+            try:
+                return _traced(handler, event, context, ended_as)
+            except errors.OffchainError as error:
+                raise error from None  # what caused it may quote a request, and is logged where that is useful
+            except Exception as error:
+                if not has_requests:
                     logger.exception("Failed")
                     raise
-                finally:
-                    _finish(traced, ended)
+                _log_failure(error)
+                raise errors.InternalError(_FAILED) from None
 
         return invoke
 
     return decorate
+
+
+def _traced(handler: _Handler, event: Any, context: Any, ended_as: Callable[[Any, Any], Metric] | None) -> Any:
+    ended: Metric | None = Metric.INTERNAL_ERROR
+    with subsegment("Handler") as traced:
+        try:
+            answer = handler(event, context)
+            ended = ended_as(event, answer) if ended_as else None
+            return answer
+        except errors.OffchainError as error:
+            ended = _metric_of(error)
+            _log_refusal(error)
+            raise
+        finally:
+            _finish(traced, ended)
 
 
 def identify(**ids: str) -> None:
@@ -215,6 +235,31 @@ def _log_refusal(error: errors.OffchainError) -> None:
         identify(transactionId=error.transaction_id)
     reason = {} if isinstance(error, _CALLERS_OWN) else {"reason": error.message, "details": error.details}
     logger.warning("Refused", extra={"error": type(error).__name__, **reason})
+
+
+def _log_failure(error: Exception) -> None:
+    causes = [error, *_causes(error)]
+    stack = [line for each in reversed(causes) for line in (*_places(each), _class(each))]
+    logger.error("Failed", extra={"exceptionName": _class(error), "exception": "\n".join(stack)})
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if cause is not None:
+        yield cause
+        yield from _causes(cause)
+
+
+def _places(error: BaseException) -> Iterator[str]:
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        yield f"  {frame.f_code.co_filename}:{line} in {frame.f_code.co_name}"
+
+
+def _class(error: BaseException) -> str:
+    """The class of an error; of one that AWS answered its code and the operation as well."""
+    response = getattr(error, "response", None)
+    code = response.get("Error", {}).get("Code") if isinstance(response, Mapping) else None
+    return type(error).__name__ + (f" {code} in {getattr(error, 'operation_name', '')}" if code else "")
 
 
 def _finish(traced: Any, ended: Metric | None) -> None:

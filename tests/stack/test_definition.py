@@ -129,7 +129,8 @@ def test_reading_names_no_service_but_lambda(template: Template) -> None:
 def test_the_api_knows_every_error_whose_message_a_caller_may_read(template: Template) -> None:
     known = create_answers(DONOR)
     only_read = {"RecordNotFound", "RecordUnreadable", "ObjectTampered", "ObjectMissing"}
-    silent = {"OffchainError", "StorageUnavailable", "InvalidData", "DataTooLarge", "RecordAlreadyExists"}
+    silent = {"OffchainError", "InternalError", "StorageUnavailable"}
+    silent |= {"InvalidData", "DataTooLarge", "RecordAlreadyExists"}
     named = {
         name for name, value in vars(errors).items() if isinstance(value, type) and value.__module__ == "shared.errors"
     }

@@ -5,11 +5,13 @@ import os
 import socket
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from shared import errors, record_type
 from shared.observability import Metric, count, identify, logger, observed, subsegment
 
@@ -27,8 +29,8 @@ def _deployed(monkeypatch: pytest.MonkeyPatch) -> None:
     record_type.from_environment.cache_clear()
 
 
-def raising(error: Exception) -> Callable[[Any, Any], Any]:
-    @observed()
+def raising(error: Exception, **options: bool) -> Callable[[Any, Any], Any]:
+    @observed(**options)
     def handler(event: Any, context: Any) -> Any:
         raise error
 
@@ -54,7 +56,7 @@ def test_each_line_carries_the_ids_that_are_known(signals: Signals) -> None:
 
 def test_names_are_camel_case_and_times_rfc_3339(signals: Signals, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-2-3;Sampled=0")
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(errors.InternalError):
         raising(ZeroDivisionError())(EVENT, Context())
     names = set(signals.log[0])
     assert {"xrayTraceId", "exceptionName", "functionRequestId"} <= names
@@ -84,7 +86,7 @@ def test_nothing_is_left_of_the_invocation_before(signals: Signals) -> None:
     ids=lambda value: type(value).__name__,
 )
 def test_an_error_is_counted_by_its_class(error: Exception, metric: str, signals: Signals) -> None:
-    with pytest.raises(type(error)):
+    with pytest.raises(errors.OffchainError):
         raising(error)(EVENT, Context())
     assert signals.metrics() == {metric: [1.0]}
     signals.require_correlated("invocation")
@@ -116,6 +118,63 @@ def test_what_is_wrong_with_a_request_is_the_callers_to_read(
     assert "secret of the caller" not in signals.text + json.dumps(sent)
 
 
+def runtimes_line(error: Exception) -> str:
+    """What Lambda's runtime logs and hands to Step Functions of an error that a handler raised."""
+    return f"[ERROR] {type(error).__name__}: {error}\n" + "".join(traceback.format_exception(error))
+
+
+def unexpected() -> Exception:
+    """An error whose own text, and that of what it followed, quotes a request."""
+    try:
+        try:
+            raise KeyError("secret of the caller")
+        except KeyError as first:
+            raise ValueError("b'secret of the caller'") from first
+    except ValueError as error:
+        return error
+
+
+S3_ERROR = ClientError({"Error": {"Code": "AccessDenied", "Message": "secret of the caller"}}, "PutObject")
+
+
+@pytest.mark.parametrize("error", [unexpected(), S3_ERROR], ids=["with a cause", "of AWS"])
+def test_an_error_that_is_not_ours_is_logged_by_class_and_places_and_its_text_goes_nowhere(
+    error: Exception, signals: Signals
+) -> None:
+    with pytest.raises(errors.InternalError) as raised:
+        raising(error)(EVENT, Context())
+    assert json.loads(str(raised.value)) == {
+        "message": "The request failed for a reason of ours. Give the requestId to the operator."
+    }
+    assert "secret of the caller" not in signals.text + runtimes_line(raised.value)
+    failed = signals.message("Failed")
+    assert failed["level"] == "ERROR"
+    assert "test_observability.py:" in failed["exception"]
+    if error is S3_ERROR:
+        assert failed["exceptionName"] == "ClientError AccessDenied in PutObject"
+    else:
+        assert (failed["exceptionName"], failed["exception"].splitlines()[1]) == ("ValueError", "KeyError")
+
+
+def test_what_led_to_a_refusal_does_not_reach_the_runtime(signals: Signals) -> None:
+    @observed()
+    def refusing(event: Any, context: Any) -> None:
+        try:
+            raise KeyError("secret of the caller")
+        except KeyError as error:
+            raise errors.InvalidRequest("a field is missing") from error
+
+    with pytest.raises(errors.InvalidRequest) as raised:
+        refusing(EVENT, Context())
+    assert "secret of the caller" not in signals.text + runtimes_line(raised.value)
+
+
+def test_who_deploys_reads_the_errors_of_functions_that_have_no_requests(signals: Signals) -> None:
+    with pytest.raises(ValueError, match="networkId: n-1 is no Fabric network"):
+        raising(ValueError("networkId: n-1 is no Fabric network"), has_requests=False)(EVENT, Context())
+    assert "networkId: n-1" in signals.message("Failed")["exception"]
+
+
 def test_dimensions_keep_functions_and_record_types_apart(signals: Signals) -> None:
     handler(EVENT, Context(function_name="stack-upload"))
     (line,) = signals.metric_lines
@@ -125,7 +184,7 @@ def test_dimensions_keep_functions_and_record_types_apart(signals: Signals) -> N
 def test_a_function_without_a_record_type_has_no_metrics(signals: Signals, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RECORD_TYPE")
     assert observed()(lambda event, context: "done")(EVENT, Context()) == "done"
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(errors.InternalError):
         raising(ZeroDivisionError())(EVENT, Context())
     assert signals.metric_lines == []
     signals.require_correlated("invocation")
@@ -151,7 +210,7 @@ def test_the_trace_names_the_ids_and_the_outcome(signals: Signals) -> None:
 
 
 def test_the_trace_knows_an_error_by_its_class_alone(signals: Signals) -> None:
-    with trace() as sent, pytest.raises(ZeroDivisionError):
+    with trace() as sent, pytest.raises(errors.InternalError):
         raising(ZeroDivisionError("b'a whole picture'"))(EVENT, Context())
     (part,) = sent
     assert (part["error"], part["annotations"]["error"]) == (True, "ZeroDivisionError")
