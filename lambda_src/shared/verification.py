@@ -110,10 +110,12 @@ def _digest(record: Mapping[str, Any], field: str, form: str, record_type: Recor
 
 @dataclass(frozen=True, kw_only=True)
 class Verifier:
-    """Verifies objects of one bucket. Safe for use by several threads."""
+    """Verifies objects of one bucket. Safe for use by several threads. `log_keys`: logs name objects by their keys, in
+    which is the record's identifier as its creator wrote it, and not by the submission in the key alone."""
 
     bucket: str
     record_type: RecordType
+    log_keys: bool = False
 
     def verify(
         self, proof: Proof, *, by_checksum: bool = False, keep: int = 0, deadline: float, when_slow: str = _TRY_AGAIN
@@ -172,7 +174,7 @@ class Verifier:
         named: dict[str, str | int | bool] = {"versionId": good} if good else {}
         logger.error(
             "An object is not what the ledger proves",
-            extra={"key": proof.key, "missing": newest is None, "versions": versions, "goodVersion": good},
+            extra={**self._named(proof), "missing": newest is None, "versions": versions, "goodVersion": good},
         )
         if newest:
             return self.record_type.object_tampered(
@@ -200,7 +202,7 @@ class Verifier:
                 return self._check_bytes(proof, version_id, keep, deadline, when_slow)
             except BotoCoreError as error:
                 # An answer may break off in the middle, which boto3 does not try again.
-                logger.warning("S3 did not answer", extra={"key": proof.key, "error": type(error).__name__})
+                logger.warning("S3 did not answer", extra={**self._named(proof), "error": type(error).__name__})
                 if last:
                     raise _unavailable() from error
         raise AssertionError("unreachable")
@@ -263,9 +265,14 @@ class Verifier:
             return version_id
         logger.warning(
             "S3 keeps no version of an object: switch the bucket's versioning on, and copy the object onto itself",
-            extra={"key": proof.key},
+            extra=self._named(proof),
         )
         return None
+
+    def _named(self, proof: Proof) -> dict[str, str]:
+        """What names an object in a log."""
+        found = re.search(r"/([0-9a-f]{32})\.[a-z]+$", proof.key)
+        return ({"submissionId": found[1]} if found else {}) | ({"key": proof.key} if self.log_keys else {})
 
     def _place(self, key: str, version_id: str | None) -> dict[str, str]:
         return {"Bucket": self.bucket, "Key": key} | ({"VersionId": version_id} if version_id else {})

@@ -33,7 +33,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         ledger=environment.ledger(),
         identities=identities.from_environment(),
         record_type=kind,
-        verifier=Verifier(bucket=os.environ["S3_BUCKET"], record_type=kind),
+        verifier=Verifier(bucket=os.environ["S3_BUCKET"], record_type=kind, log_keys=True),
         by_checksum=event.get("byChecksum", False),
     )
     report = audit.run(

@@ -19,7 +19,7 @@ from ..observability import identify, logger, subsegment
 from . import messages
 from .commit_listener import CommitListener
 from .discovery import ChannelPolicy
-from .endorsement import Endorsements, Needed, chaincode_ran, endorse
+from .endorsement import Endorsements, Needed, chaincode_ran, endorse, reason
 from .interface import Call, Committed, CreatedRecord, FoundTransaction, Submit, TransactionStatus
 from .network import Network, Timing
 from .ordering import Orderers, Taken
@@ -138,11 +138,11 @@ class FabricLedger:
                 logger.warning("A query found no answer", extra={"failure": str(failure)[:300]})
                 continue
             if answer.status >= 400:
-                reason = {"status": answer.status, "reason": answer.message[:500]}
+                refused = {"peer": peer.address, "status": answer.status}
                 if not chaincode_ran(answer):
-                    logger.warning("A peer could not run the chaincode", extra=reason)
+                    logger.warning("A peer could not run the chaincode", extra=refused | {"reason": reason(answer)})
                     continue
-                logger.info("The chaincode refused a query", extra=reason)
+                logger.info("The chaincode refused a query", extra=refused)
             answered = True
             yield answer
         if answered:

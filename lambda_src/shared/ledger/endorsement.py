@@ -41,7 +41,7 @@ class Endorsements:
     `matching`: enough endorsements that agree, or empty. `lacking`: what is needed and what there is, for the log, if
     there are endorsements and they are not enough. `disagree`: peers endorsed different results. `duplicate`: a peer
     knows the transaction id from its ledger. `refused_at`: where the chaincode ran and refused. `refusal`: its
-    status and text, for the log. `failures`: peers that gave no verdict of the chaincode, for the log.
+    status, for the log. `failures`: peers that gave no verdict of the chaincode, for the log.
     `denied`: a peer refused the proposal itself, for instance its creator. `busy`: a peer simulates this transaction id
     at this moment for somebody else. `silent_at`: peers that did not answer.
     """
@@ -230,11 +230,11 @@ def _sort(
         endorsed.append(answer)
     elif chaincode_ran(answer):
         outcome.refused_at.append(peer)
-        outcome.refusal = f"{peer.address}: {answer.status}: {answer.message}"[:500]
+        outcome.refusal = f"{peer.address}: {answer.status}"
     else:
         if "timeout expired while executing" in answer.message:
             outcome.silent_at.append(peer)
-        outcome.failures.append(f"{peer.address}: {answer.status}: {answer.message}"[:300])
+        outcome.failures.append(f"{peer.address}: {answer.status}: {reason(answer)}")
 
 
 def chaincode_ran(answer: messages.Answer) -> bool:
@@ -245,3 +245,22 @@ def chaincode_ran(answer: messages.Answer) -> bool:
     as text (ProcessProposal in core/endorser and core/chaincode of Fabric 2.2, 2.5 and 3.1, which are alike).
     """
     return answer.status < 500 or bool(answer.payload) or answer.message.startswith(_SHIMS_REFUSAL)
+
+
+_REASONS = (
+    "timeout expired while executing",
+    "chaincode stream terminated",
+    "connection refused",
+    "i/o timeout",
+    "no such host",
+    "failed to execute transaction",
+    "make sure the chaincode",
+    "could not launch chaincode",
+    "channel '",
+)
+
+
+def reason(answer: messages.Answer) -> str:
+    """Why a peer could not run the chaincode, for the log: of its text only words that Fabric is known to say. The text
+    may be the chaincode's, which quotes the request, whatever it looks like."""
+    return ", ".join(words for words in _REASONS if words in answer.message) or "a reason of its own"
