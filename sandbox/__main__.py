@@ -17,6 +17,7 @@ from . import limits, verify_all
 from .caller import Caller
 from .errors import SandboxError
 from .ledger import Network
+from .logs import log_to_stderr
 from .runtime import Sandbox
 
 
@@ -208,4 +209,5 @@ def _added_functions(sandbox: Sandbox) -> list[str]:
 
 
 if __name__ == "__main__":
+    log_to_stderr()
     sys.exit(main())

@@ -12,6 +12,8 @@ import threading
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from sandbox.logs import log_to_stderr
+
 
 class _Handler(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -19,6 +21,7 @@ class _Handler(WSGIRequestHandler):
 
 
 def main() -> None:
+    log_to_stderr()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     application = DomainDispatcherApplication(create_backend_app)
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_Handler)

@@ -4,13 +4,13 @@ import errno
 import socketserver
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from .errors import SandboxError
+from .logs import places
 
 HOST = "127.0.0.1"
 
@@ -78,8 +78,9 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: object, client_address: object) -> None:
         # A client that leaves, or a function's process that was killed, is no error of ours.
-        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
-            traceback.print_exc()
+        error = sys.exception()
+        if error and not isinstance(error, ConnectionError | TimeoutError):
+            print(places(error), file=sys.stderr)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -95,8 +96,8 @@ class _Handler(BaseHTTPRequestHandler):
         request = Request(method=self.command, target=self.path, headers=self.headers, body=body, too_large=too_large)
         try:
             response = self.handle_request(request)
-        except Exception:
-            traceback.print_exc()
+        except Exception as error:
+            print(places(error), file=sys.stderr)
             response = Response(status=500)
         if response is None or too_large:
             self.close_connection = True

@@ -1,10 +1,12 @@
-"""What no log may hold: keys, credentials, signatures, data that was sent, mail addresses. Looked for after every test.
+"""What no log may hold: keys, credentials, signatures, data that was sent, mail addresses, and MARK, which tests put
+into every field of a request. Looked for after every test.
 
 Looked through is what pytest captured of a test (standard output and error, logging, and what the test took by `capsys`
 or `capfd`), and what the functions of this process's sandboxes logged meanwhile. A finding fails the test, with its
 place and without the text, which is masked in what pytest shows, too.
 """
 
+import base64
 import functools
 import os
 import re
@@ -16,7 +18,13 @@ from typing import Any
 
 import pytest
 
+MARK = "TextOfARequest"
+"""Put it into a request, and no log may hold it: neither as it is nor in base64, at whatever place in that."""
+
 RULES = {
+    "text of a request": re.compile(
+        "|".join([MARK, *(base64.b64encode(bytes(n) + MARK.encode()).decode()[4:-4] for n in range(3))]), re.IGNORECASE
+    ),
     "a private key": re.compile(
         r"-----BEGIN [A-Z ]*PRIVATE KEY-----"
         # How base64 of one begins: PKCS#8 of P-256 and P-384, SEC 1 of both, RSA's PKCS#8.
@@ -77,7 +85,7 @@ class LogCheck:
         shown += [("taken by the test", 1, text) for text in self._taken] + self._logged
         self._taken, self._logged = [], []
         found = [
-            f"{place}, line {number}{_code(line)}: {rule}"
+            f"{place}, line {number}{code_of(line)}: {rule}"
             for place, first, text in shown
             for number, line in enumerate(text.splitlines(), first)
             if (rule := self._broken(line)) and not _excepted(item.nodeid, rule)
@@ -95,10 +103,10 @@ class LogCheck:
         self._secrets["a private key"].update(pem.splitlines()[1:-1])
 
     def _broken(self, line: str) -> str | None:
-        for rule, pattern in RULES.items():
-            if pattern.search(line) or any(secret in line for secret in self._secrets.get(rule, ())):
+        for rule in RULES:
+            if any(secret in line for secret in self._secrets.get(rule, ())):
                 return rule
-        return None
+        return broken(line)
 
     def _masked(self, text: str) -> str:
         return "\n".join(_MASK if self._broken(line) else line for line in text.splitlines())
@@ -112,6 +120,11 @@ class LogCheck:
             if data:
                 self._logged.append((path.name, lines + 1, _text(data)))
                 self._read[path] = read + len(data), lines + data.count(b"\n")
+
+
+def broken(line: str) -> str | None:
+    """The rule that a line of a log breaks."""
+    return next((rule for rule, pattern in RULES.items() if pattern.search(line)), None)
 
 
 def _follow(
@@ -138,7 +151,7 @@ def _text(data: str | bytes) -> str:
     return data if isinstance(data, str) else data.decode(errors="replace")
 
 
-def _code(line: str) -> str:
+def code_of(line: str) -> str:
     """Where in the code a structured log line was written, as it says itself."""
     named = re.search(r'"location":\s?"([^"]+)"', line)
     return f" (logged at {named[1]})" if named else ""
