@@ -63,6 +63,10 @@ def _untold(network: Network, views: Sequence[PeerView]) -> Finding:
         return error(SETTING, f"the peers know only live peers {what}", _PEERS)
     what = f"no peer tells the chaincode's endorsement policy ({words})"
     if network.endorsing_organizations is not None:
+        asked = ConfiguredPolicy(organizations=network.endorsing_organizations)
+        for some in _just_enough(asked, [view.msp_id for view in views], network.endorsements):
+            if any(covers(members, some) for members in known):
+                return _too_little(some, f"as the peers say ({words})")
         return skipped(SETTING, f"not held against the policy, for {what}")
     names = _listed(sorted(there))
     if len(there) == 1:
@@ -92,18 +96,22 @@ def _compare(network: Network, there: Sequence[str], layouts: Sequence[Organizat
         (each for each in _just_enough(asked, there, network.endorsements) if not meets(each, layouts)), None
     )
     if too_few is not None:
-        return error(
-            SETTING,
-            f"asks for less than the chaincode's endorsement policy: {_organizations(too_few)} would be enough for it, "
-            f"and the transaction invalid. The policy is met by {_written(layouts)}",
-            "Leave it out, so that the policy is followed, or ask for those.",
-        )
+        return _too_little(too_few, f"which is met by {_written(layouts)}")
     if all(asked.is_met_by(layout) for layout in layouts):
         return ok(SETTING, "asks for what the chaincode's endorsement policy asks for")
     return warning(
         SETTING,
         f"asks for more than the chaincode's endorsement policy, which is met by {_written(layouts)}",
         "Requests fail while one that it asks for is away. Leave it out if that is not meant.",
+    )
+
+
+def _too_little(some: Organizations, policy: str) -> Finding:
+    return error(
+        SETTING,
+        f"asks for less than the chaincode's endorsement policy: {_organizations(some)} would be enough for it, and the "
+        f"transaction invalid by the policy, {policy}",
+        "Leave it out, so that the policy is followed, or ask for more.",
     )
 
 

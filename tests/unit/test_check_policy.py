@@ -86,7 +86,7 @@ def test_a_setting_that_asks_for_too_little(
     assert found[1].startswith(
         f"ERROR    {SETTING}: asks for less than the chaincode's endorsement policy: {enough} would be enough for it"
     )
-    assert found[1].endswith("Leave it out, so that the policy is followed, or ask for those.")
+    assert found[1].endswith("Leave it out, so that the policy is followed, or ask for more.")
 
 
 @pytest.mark.parametrize(
@@ -136,8 +136,15 @@ def test_a_policy_that_no_peer_tells(deployment: Deployment, channel: Channel, s
     (found,) = about(deployment, channel, 1, 2)
     assert found.startswith(f"warning  {SETTING}: no peer tells the chaincode's endorsement policy (")
     assert "so that peers of Org1MSP and Org2MSP have to endorse, all of them. Turn service discovery on" in found
-    (found,) = about(deployment, channel, 1, 2, endorsingOrganizations=1)
+    (found,) = about(deployment, channel, 1, 2, endorsingOrganizations=2)
     assert found.startswith(f"skipped  {SETTING}: not held against the policy, for no peer tells")
+
+
+def test_what_the_peers_say_is_not_enough(deployment: Deployment, channel: Channel) -> None:
+    channel.emulation.change_policy(BOTH)
+    unlink(channel)
+    (found,) = about(deployment, channel, 1, 2, endorsingOrganizations=1)
+    assert found.startswith(f"ERROR    {SETTING}: asks for less than the chaincode's endorsement policy: 1 of Org1MSP ")
 
 
 def test_one_organization_needs_no_discovery(deployment: Deployment, channel: Channel) -> None:
