@@ -109,8 +109,8 @@ def _compare(network: Network, there: Sequence[str], layouts: Sequence[Organizat
 def _too_little(some: Organizations, policy: str) -> Finding:
     return error(
         SETTING,
-        f"asks for less than the chaincode's endorsement policy: {_organizations(some)} would be enough for it, and the "
-        f"transaction invalid by the policy, {policy}",
+        f"asks for less than the chaincode's endorsement policy: {_organizations(some)} would be enough for it, and "
+        f"the transaction invalid by the policy, {policy}",
         "Leave it out, so that the policy is followed, or ask for more.",
     )
 
