@@ -4,7 +4,7 @@ BIN := .venv/bin
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-long test-faults test-api test-wheel examples test-many bench costs lint synth docs schema release-baseline lock clean
+.PHONY: demo test test-long test-faults test-api test-mutation test-wheel examples test-many bench costs lint synth docs schema release-baseline lock clean
 
 demo: .venv/installed ## run the whole flow on this machine and show it
 	$(BIN)/python -m sandbox demo
@@ -27,6 +27,9 @@ test-api: .venv/installed ## 4,000 requests and more, made from the API's descri
 
 test-many: .venv/installed ## verify-all over OFFCHAIN_DONORS donors, 2,000 by default, with its times and its memory
 	OFFCHAIN_DONORS=$${OFFCHAIN_DONORS:-2000} $(BIN)/pytest -n 0 tests/sandbox/test_verify_all_command.py -k many
+
+test-mutation: .venv/installed ## mutants of what decides a deletion or an answer, in minutes for each module; ARGS=verification
+	$(BIN)/python -m tests.mutation $(ARGS)
 
 test-wheel: .venv/installed ## install the wheel into an empty environment, bundle a foreign app there and run its functions: minutes
 	OFFCHAIN_WHEEL=1 $(BIN)/pytest -n 0 -m "" tests/stack/test_wheel.py
