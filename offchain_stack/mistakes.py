@@ -29,6 +29,8 @@ _RULES = {
     "tuple_type": "must be a list",
     "dict_type": "must be an object",
     "too_short": "must have at least one",
+    "string_too_short": "must have {min_length} characters or more",
+    "string_too_long": "must have {max_length} characters or less",
     "literal_error": "must be {expected}",
     "greater_than_equal": "must be {ge} or more",
     "less_than_equal": "must be {le} or less",

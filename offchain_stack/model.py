@@ -65,6 +65,11 @@ def at_most(number: int) -> Marker:
     return _bounded(f"at most {number}", le=number)
 
 
+def length(least: int, most: int) -> Marker:
+    """A text of `least` to `most` characters."""
+    return _bounded(f"{least} to {most} characters", min_length=least, max_length=most)
+
+
 def matching(pattern: str) -> Marker:
     """A text that `pattern`, a regular expression of Rust and of JavaScript, matches as a whole."""
     return _bounded(f"matches {pattern}", pattern=f"^(?:{pattern})$")

@@ -25,6 +25,12 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
+_NOT_PLAIN = ("binary", "omap", "pairs", "set")
+_Loader.yaml_constructors = {
+    tag: construct
+    for tag, construct in yaml.SafeLoader.yaml_constructors.items()
+    if tag not in [f"tag:yaml.org,2002:{name}" for name in _NOT_PLAIN]
+}
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
@@ -49,9 +55,11 @@ def _read_yaml(data: bytes) -> Any:
         # Without the lines of the file that the error would show, as these may hold a secret.
         mark = error.problem_mark or error.context_mark
         text = f"{error.context or ''} {error.problem or ''}{_where(mark) if mark else ''}"
-        raise ValueError(f"is neither JSON nor YAML: {' '.join(text.split())}") from error
-    except yaml.YAMLError as error:
-        raise ValueError(f"is neither JSON nor YAML: {' '.join(str(error).split())}") from error
+        raise ValueError(f"is neither JSON nor YAML: {' '.join(text.split())}; correct that line") from error
+    except yaml.reader.ReaderError as error:
+        raise ValueError(
+            f"is not text in UTF-8: {error.reason}, at position {error.position}; save it as such"
+        ) from error
     except RecursionError as error:
         raise ValueError("is nested too deeply") from error
 

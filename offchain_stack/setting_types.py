@@ -12,16 +12,29 @@ from . import pem
 from .callers import Callers
 from .endpoint import Endpoint
 from .fabric import FabricUser
-from .model import MODEL, Count, IfGiven, Many, checked, distinct, made_of, matching, text_or
+from .model import MODEL, Count, IfGiven, Many, checked, distinct, length, made_of, matching, text_or
 from .record_type import DONOR, RecordType
 
 T = TypeVar("T")
+
+
+def _no_address(bucket: str) -> str:
+    if re.fullmatch(r"[0-9]+(\.[0-9]+){3}", bucket):
+        raise ValueError(f"{bucket!r} has the form of an IP address, which no bucket's name has")
+    return bucket
+
+
 CreateOrKeep = Literal["create", "keep"]
 
 Account = Annotated[str, matching(r"[0-9]{12}")]
 ApiKeyName = Annotated[str, matching(r"[A-Za-z][A-Za-z0-9-]{0,63}")]
 AvailabilityZone = Annotated[str, matching(r"[a-z0-9-]+")]
-BucketName = Annotated[str, matching(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")]
+BucketName = Annotated[
+    str,
+    length(3, 63),
+    matching(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"),
+    checked(_no_address),
+]
 ChaincodeName = Annotated[str, matching(r"[A-Za-z0-9]+([-_][A-Za-z0-9]+)*")]
 ChannelName = Annotated[str, matching(r"[a-z][a-z0-9.-]{0,248}")]
 FabricMember = Annotated[str, matching(r"[A-Za-z0-9_+=.@-]+")]

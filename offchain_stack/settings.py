@@ -369,15 +369,19 @@ def _mistakes_beside(mistakes: Sequence[Mistake], values: Mapping[str, Any]) -> 
         return []
     wrong = frozenset(str(each.path[0]) for each in mistakes)
     known: dict[str, Any] = settings_schema()["properties"]
-    right = {name: value for name, value in values.items() if name not in wrong}
+    right = {name: value for name, value in values.items() if name in known and name not in wrong}
     examples = {name: each["examples"][0] for name, each in known.items() if name in wrong}
     return list(broken_rules(read(Settings, right | examples), wrong))
 
 
 def error_of(name: str, what: object) -> SettingsError:
-    """What a construct or a file says is wrong with the setting `name`. A construct names its props instead."""
+    """What a construct or a file says is wrong with the setting `name`, unless it begins with the setting. Constructs
+    name their props."""
     text = re.sub(r"(?<![\w./-])[a-z]+(?:_[a-z0-9]+)+(?![\w./-])", lambda prop: _setting_of(prop[0]), str(what))
-    return SettingsError(one_line(f"{_PREFIX}.{name}: {text}"))
+    first = re.split(", |: ", text)[0]
+    return SettingsError(
+        one_line(f"{_PREFIX}.{text if first in settings_schema()['properties'] else f'{name}: {text}'}")
+    )
 
 
 def _setting_of(prop: str) -> str:
@@ -430,10 +434,8 @@ def _read(file: Any) -> dict[str, Any]:
         value = read_plain(Path(file).read_bytes())
     except OSError as error:
         raise SettingsError(one_line(f"{_FILE}: {file}: {error.strerror}, such as settings/test.yaml")) from error
-    except RepeatedKeyError as error:
-        raise SettingsError(one_line(f"{_FILE}: {file}: {error}")) from error
     except ValueError as error:
-        raise SettingsError(one_line(f"{_FILE}: {file} {error}; write it as mspId: Org1MSP")) from error
+        raise SettingsError(one_line(f"{_FILE}: {file} {error}")) from error
     if not isinstance(value, dict):
         raise SettingsError(one_line(f"{_FILE}: {file} holds no settings, such as mspId: Org1MSP"))
     for outer in ("context", _PREFIX):
@@ -450,7 +452,7 @@ def _refuse_repeated_keys(file: Path, values: Mapping[str, Any]) -> None:
         if json.loads(text)["context"][_PREFIX] == values:
             read_json(text)
     except RepeatedKeyError as error:
-        raise SettingsError(one_line(f"{file}: {error}")) from error
+        raise SettingsError(one_line(f"{file} {error}")) from error
     except (OSError, ValueError, LookupError, TypeError):
         # The context comes from elsewhere.
         return
@@ -463,6 +465,6 @@ def _from_command_line(name: str, value: Any) -> Any:
     try:
         return read_json(value)
     except RepeatedKeyError as error:
-        raise SettingsError(one_line(f"{name}: {error}")) from error
+        raise SettingsError(one_line(f"{name} {error}")) from error
     except ValueError:
         return value

@@ -240,7 +240,7 @@ def test_paths_are_relative_to_the_settings_file(values: dict[str, Any], tmp_pat
     ("text", "says"),
     [
         (None, "No such file or directory, such as settings/test.yaml"),
-        ("{", "but found '<stream end>' (line 1, column 2); write it as mspId: Org1MSP"),
+        ("{", "but found '<stream end>' (line 1, column 2); correct that line"),
         ("- a", "holds no settings, such as mspId: Org1MSP"),
         ("", "holds no settings, such as mspId: Org1MSP"),
     ],
