@@ -201,7 +201,7 @@ IN_A_SETTING: dict[str, tuple[str, tuple[str, ...]]] = {
     "a key of a peer that there is not": (
         lines(peers='[{endpoint: "peer0:7051", tlsHostName: a}]'),
         (
-            "offchain.peers[0].tlsHostName: there is no such key; known are endpoint, tlsHostname. ",
+            "offchain.peers[0].tlsHostName: there is no such key; known are endpoint, tlsHostname, mspId. ",
             "Did you mean tlsHostname?",
         ),
     ),
