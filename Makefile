@@ -1,7 +1,6 @@
-# Each target sets up what it needs in .venv and node_modules. Needs: Python 3.11 or newer, Node 20 or newer, make.
+# Each target sets up what it needs in .venv and node_modules. Needs: Python 3.11 or newer, Node 22 or newer (20 works), make.
 PYTHON ?= python3
 BIN := .venv/bin
-export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test test-long test-faults test-api test-mutation test-wheel examples test-many bench costs lint synth docs schema release-baseline lock clean
@@ -76,7 +75,7 @@ clean: ## remove what the other targets made
 
 # hfc's own requirements are dead (see pyproject.toml), so the lock is complete and nothing else is resolved: --no-deps.
 .venv/installed: requirements.txt
-	@command -v node >/dev/null || { echo "Node 20 or newer is needed: https://nodejs.org"; exit 1; }
+	@command -v node >/dev/null || { echo "Node 22 or newer is needed (20 works): https://nodejs.org"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed; name it with: make PYTHON=python3.13 ..."; exit 1; }
 	$(PYTHON) -m venv .venv

@@ -11,13 +11,15 @@ pytest_plugins = ["tests.distribution", "tests.log_check"]
 # hfc's messages are of the old generated form, which only the Python implementation of protobuf reads.
 os.environ["PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"] = "python"
 os.environ["CDK_VALIDATION"] = "false"
-os.environ["JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION"] = "20"
 # No test reaches a real account.
 os.environ.update(
     AWS_ACCESS_KEY_ID="testing", AWS_SECRET_ACCESS_KEY="secret-of-no-account", AWS_DEFAULT_REGION="us-east-1"
 )
 for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
     os.environ.pop(name, None)
+
+# Before aws_cdk: it keeps CDK from a banner about Node.
+import offchain_stack  # noqa: E402, F401
 
 # What collection makes, millions of objects, lives to the end: to look through them again and again for garbage took
 # more than half of its time.

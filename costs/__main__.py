@@ -3,22 +3,19 @@
 import argparse
 import os
 import sys
+from pathlib import Path
 
-# Read by CDK's JavaScript when aws_cdk is first imported.
-os.environ.setdefault("CDK_VALIDATION", "false")
-os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")
-
-from sandbox.assembly import ROOT
-
-from . import report
-
-README = ROOT / "README.md"
+README = Path(__file__).parent.parent / "README.md"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m costs", description=__doc__)
     parser.add_argument("--write", action="store_true", help="also into README.md")
     options = parser.parse_args()
+    # Read by CDK's JavaScript when aws_cdk is first imported, which takes seconds: not for --help.
+    os.environ.setdefault("CDK_VALIDATION", "false")
+    from . import report
+
     text = report.document()
     print(text)
     if options.write:

@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import aws_cdk as cdk
-
-from offchain_stack import OffChainStack, Settings
 from offchain_stack.description import Template
 from offchain_stack.description.functions import FUNCTION, function_name, variables
 from offchain_stack.description.starts import MACHINE
@@ -112,6 +109,12 @@ def read(template: Template) -> Deployment:
 def synthesize(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Deployment]:
     """The deployments that `cdk.json` gives with each of `settings`, by name: their values take the place of those
     there, and None takes one away. Bundles no Lambda packages and asks AWS for nothing."""
+    from offchain_stack import OffChainStack, Settings
+
+    # isort: split
+    # CDK takes seconds to load; after offchain_stack, which keeps it from a banner about Node.
+    import aws_cdk as cdk
+
     context = json.loads((ROOT / "cdk.json").read_text("utf-8"))["context"]
     with tempfile.TemporaryDirectory() as folder:
         app = cdk.App(context=context | {"aws:cdk:bundling-stacks": []}, outdir=folder)

@@ -3,12 +3,12 @@
 What was there is put back when the stack is removed.
 """
 
+from offchain_stack import ExistingMethod
+
 import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_stepfunctions as sfn
-
-from offchain_stack import ExistingMethod
 
 
 def build(app: cdk.App) -> cdk.Stack:

@@ -4,9 +4,6 @@ Needs the optional package: pip install "offchain-stack[managed-blockchain]". Fo
 before 2024: its own functions are on Node.js 14, which Lambda makes no new functions for.
 """
 
-import aws_cdk as cdk
-from cdklabs.cdk_hyperledger_fabric_network import HyperledgerFabricNetwork, HyperledgerFabricUserProps
-
 from offchain_stack import (
     ChaincodeFunction,
     CreateWorkflow,
@@ -17,6 +14,9 @@ from offchain_stack import (
     SweepWorkflow,
     UploadFunction,
 )
+
+import aws_cdk as cdk
+from cdklabs.cdk_hyperledger_fabric_network import HyperledgerFabricNetwork, HyperledgerFabricUserProps
 
 
 def build(app: cdk.App) -> cdk.Stack:

@@ -5,12 +5,12 @@ The authorizer's function returns for a valid token
 methods that the caller may use: API Gateway keeps the answer for all of them.
 """
 
+from offchain_stack import Access, Callers, Endpoint, FabricNetwork, FabricUser, OffChainApi, OffChainRecords
+
 import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_lambda as lambda_
-
-from offchain_stack import Access, Callers, Endpoint, FabricNetwork, FabricUser, OffChainApi, OffChainRecords
 
 AUTHORIZER = "arn:aws:lambda:us-east-1:111122223333:function:token-authorizer"
 WEB_ACL = "arn:aws:wafv2:us-east-1:111122223333:regional/webacl/offchain/1234abcd-12ab-34cd-56ef-1234567890ab"

@@ -3,11 +3,11 @@
 The API belongs to another stack, so its owner deploys its stage afterwards.
 """
 
+from offchain_stack import DonorApi
+
 import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_stepfunctions as sfn
-
-from offchain_stack import DonorApi
 
 
 def build(app: cdk.App) -> cdk.Stack:

@@ -14,16 +14,17 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import aws_cdk as cdk
+from typing import TYPE_CHECKING, Any
 
 from .description import Template, openapi, with_pictures, write_pages
 from .endpoint import Endpoint
-from .fabric import FabricNetwork
-from .managed_blockchain import managed_blockchain_tls_roots
-from .packaging import SOURCES
-from .settings import Settings, error_of, settings_schema
+
+# Each command loads what it needs, so that --help does not wait for CDK.
+if TYPE_CHECKING:
+    import aws_cdk as cdk
+
+    from .fabric import FabricNetwork
+    from .settings import Settings
 
 _LOOKED_UP = Endpoint(address="looked-up.invalid:443")
 """Stands for an endpoint on Managed Blockchain, which the check looks up."""
@@ -69,6 +70,8 @@ def _run_openapi(options: argparse.Namespace) -> int:
 
 
 def _run_settings_schema(options: argparse.Namespace) -> int:
+    from .settings import settings_schema
+
     print(json.dumps(settings_schema(), indent=2))
     return 0
 
@@ -166,6 +169,10 @@ def _context(options: argparse.Namespace) -> dict[str, Any]:
 def _document(context: Mapping[str, Any], *, connect: bool) -> dict[str, Any]:
     """What the check is to examine, as `check.deployment` reads it. Raises ValueError whose text begins with the
     setting."""
+    import aws_cdk as cdk
+
+    from .settings import Settings, error_of
+
     with tempfile.TemporaryDirectory() as scratch:
         app = cdk.App(context=dict(context), outdir=scratch, auto_synth=False)
         settings = Settings.from_context(app.node)
@@ -193,8 +200,11 @@ def _document(context: Mapping[str, Any], *, connect: bool) -> dict[str, Any]:
     }
 
 
-def _network(stack: cdk.Stack, settings: Settings) -> FabricNetwork:
+def _network(stack: "cdk.Stack", settings: "Settings") -> "FabricNetwork":
     """The network as `OffChainStack` makes it, without the way to it."""
+    from .fabric import FabricNetwork
+    from .managed_blockchain import managed_blockchain_tls_roots
+
     common: dict[str, Any] = {
         "channel": settings.channel,
         "chaincode": settings.chaincode,
@@ -228,7 +238,7 @@ def _network(stack: cdk.Stack, settings: Settings) -> FabricNetwork:
     )
 
 
-def _origins(settings: Settings) -> dict[str, str]:
+def _origins(settings: "Settings") -> dict[str, str]:
     """The setting that each part of the network comes from."""
     names = ("peers", "orderers", "tlsRoots")
     for source, given in (
@@ -241,6 +251,8 @@ def _origins(settings: Settings) -> dict[str, str]:
 
 
 def _check(document: Mapping[str, Any]) -> int:
+    from .packaging import SOURCES
+
     environment = dict(os.environ)
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(SOURCES), environment.get("PYTHONPATH"))))
     # -P: nothing in the current folder can stand in for the functions' modules.

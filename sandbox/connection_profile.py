@@ -1,12 +1,10 @@
 """A Fabric network that is not ours: read from its common connection profile and an MSP folder."""
 
-import os
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")
 from offchain_stack import ConnectionProfile, ConnectionProfileError, Endpoint, pem
 
 from .errors import SandboxError

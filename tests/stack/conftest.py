@@ -8,7 +8,6 @@ from typing import Any
 
 # Read by CDK's JavaScript when aws_cdk is first imported.
 os.environ.setdefault("CDK_VALIDATION", "false")
-os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")
 
 import aws_cdk as cdk
 import pytest

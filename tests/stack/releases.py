@@ -13,6 +13,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from offchain_stack import Endpoint, FabricNetwork, FabricUser, OffChainRecords, OffChainStack, OffChainStore, Settings
+
+# isort: split
 import aws_cdk as cdk
 import yaml
 from aws_cdk import aws_ec2 as ec2
@@ -20,7 +23,6 @@ from replacement import identities
 from stack_template import Template
 
 from conftest import ROOT
-from offchain_stack import Endpoint, FabricNetwork, FabricUser, OffChainRecords, OffChainStack, OffChainStore, Settings
 
 RELEASES = Path(__file__).parent / "releases"
 EXAMPLES = ROOT / "examples"
