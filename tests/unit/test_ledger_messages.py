@@ -156,7 +156,7 @@ def test_layouts_count_peers_of_organizations() -> None:
         {"Org1MSP": ["Org1MSP", "Org1MSP"], "Org2MSP": ["Org2MSP"], "Org3MSP": []},
     )
     found = messages.read_discovered(response.SerializeToString())
-    assert found.layouts == ({"Org1MSP": 2, "Org2MSP": 300}, {"Org1MSP": 2})
+    assert found.layouts == ({"Org1MSP": 2}, {"Org1MSP": 2, "Org2MSP": 300})
     assert (found.members, found.refusal) == ({"Org1MSP": 2, "Org2MSP": 1}, "")
 
 

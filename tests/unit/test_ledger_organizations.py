@@ -252,6 +252,31 @@ def test_a_peer_that_has_not_heard_of_a_stricter_policy_does_not_loosen_it(chann
     channel.commits(ledger)
 
 
+def test_peers_that_know_only_their_own_organization_do_not_ask_for_both(channel: Channel) -> None:
+    """Without anchor peers each names only its own organisation as enough, and both are right."""
+    channel.emulation.change_policy(EITHER)
+    unlink(channel)
+    ledger = channel.ledger_of(1, 2)
+    channel.commits(ledger, times=1)
+    away("freeze")(channel.peers_of(2))
+    channel.commits(ledger, times=2)
+
+
+def test_what_the_ledger_refused_is_not_ordered_again(channel: Channel) -> None:
+    """No peer tells that both of Org1 are needed: the first transaction shows it."""
+    channel.emulation.change_policy(TWO_OF_ORG1)
+    switch_off(channel)
+    ledger = channel.ledger_of(1)
+    channel.commits(ledger, times=1)
+    channel.emulation.peers[1].kill()
+    with pytest.raises(errors.TransactionInvalid):
+        channel.submit(ledger, Donor().request())
+    channel.refuses(ledger)
+    channel.refuses(ledger)
+    channel.emulation.peers[1].start()
+    channel.commits(ledger, times=1)
+
+
 @pytest.mark.parametrize("linked", [True, False])
 def test_no_peer_of_a_needed_organization_is_configured(channel: Channel, linked: bool, signals: Signals) -> None:
     """Without anchor peers the peers of Org1 do not know those of Org2, and only say that they are not enough."""

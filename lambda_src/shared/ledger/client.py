@@ -23,7 +23,7 @@ from .endorsement import Endorsements, Needed, chaincode_ran, endorse, reason
 from .interface import Call, Committed, CreatedRecord, FoundTransaction, Submit, TransactionStatus
 from .network import Network, Timing
 from .ordering import Orderers, Taken
-from .policy import ConfiguredPolicy, Policy
+from .policy import ConfiguredPolicy, Policy, endorsers_of
 from .transport import CallFailed, Connection
 
 _Events = queue.SimpleQueue[str | Taken | None]
@@ -318,6 +318,7 @@ class _Submission:
         self._earlier = [tx for tx in request.earlier_transaction_ids if tx not in ids]
         self._current = [*ids, *self._earlier][0]
         self._conflicts = 0
+        self._endorsed_by: list[messages.Answer] = []
 
     def _id(self, nonce: bytes) -> str:
         return submission.transaction_id(nonce, self._creator)
@@ -360,7 +361,7 @@ class _Submission:
                 raise self._invalid("Other requests kept changing the same record; nothing was changed. Try again.")
         elif invalid.ordered:
             if invalid.code == "ENDORSEMENT_POLICY_FAILURE":
-                self._ledger._policy.forget()
+                self._ledger._policy.forget(endorsers_of(self._endorsed_by))
             raise self._invalid(
                 f"The ledger refused the transaction as {invalid.code}; nothing was changed. Try again."
             )
@@ -404,6 +405,7 @@ class _Submission:
                 outcome, _ = self._read_record(endorsements.refused_at)
                 if outcome:
                     return outcome
+            self._endorsed_by = endorsements.matching
             envelope = messages.assemble(proposal, endorsements.matching)
             self._require_live_stream()
             found = self._order(envelope, events)

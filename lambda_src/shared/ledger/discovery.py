@@ -21,28 +21,32 @@ gives up (combinationsUpperBound in common/policies/inquire) with the same words
 
 @dataclass(eq=False)
 class _Round:
-    """One question to all peers, and what they answered so far."""
+    """One question to all peers, and what they answered so far, each different answer once."""
 
     unanswered: set[Connection]
     until: float
     began: Instant = field(default_factory=Instant)
-    layouts: list[Sequence[Organizations]] = field(default_factory=list)
-    insufficient: list[Organizations] = field(default_factory=list)
+    told: list[messages.Discovered] = field(default_factory=list)
     wake: list[Callable[[], None]] = field(default_factory=list)
 
     @property
+    def is_told(self) -> bool:
+        return any(found.layouts for found in self.told)
+
+    @property
     def pending(self) -> bool:
-        return bool(self.unanswered) and not self.layouts
+        return bool(self.unanswered) and not self.is_told
 
 
 class ChannelPolicy:
     """Follows the chaincode's endorsement policy; `peers` are the connections by which the network's peers endorse.
     Safe for use by several threads.
 
-    All peers are asked at once, beside an endorsement that is under way, and again after `Timing.discovery_age`. An
-    endorsement must meet what each of them said, since one may be behind with its blocks. If none can say, every
-    organisation that the network's peers are known to be of must endorse, and a peer whose organisation is not known
-    yet counts as one of its own.
+    All peers are asked at once, beside an endorsement that is under way, and again after `Timing.discovery_age`. What
+    one of them says is enough counts unless another, which knows the peers that it takes, does not say so: one of the
+    two is behind with its blocks. If none can say, every organisation that the network's peers are known to be of must
+    endorse; a peer whose organisation is not known yet counts as one of its own, and what the ledger refused just
+    before is not enough either.
     """
 
     def __init__(self, network: Network, peers: Sequence[Connection], timing: Timing) -> None:
@@ -53,8 +57,10 @@ class ChannelPolicy:
         self._timing = timing
         self._lock = threading.Lock()
         self._round: _Round | None = None
-        self._layouts: list[Sequence[Organizations]] = []
-        """What peers said in the newest round in which one could."""
+        self._told: list[messages.Discovered] = []
+        """What peers said in the newest round in which one could tell the policy."""
+        self._refused: list[tuple[Instant, Organizations]] = []
+        """Endorsers whose transaction failed the policy."""
         self._refusals: dict[str, str] = {}
         """What each peer last said in place of it, so that it is logged once."""
 
@@ -80,39 +86,50 @@ class ChannelPolicy:
 
     def is_met_by(self, endorsers: Organizations) -> bool:
         """See `Policy.is_met_by`. Nothing is enough while an answer is awaited."""
-        with self._lock:
-            layouts = list(self._layouts)
-            insufficient = list(self._round.insufficient) if self._round else []
         if time.monotonic() < self.awaited_until:
             return False
-        if any(covers(peers, endorsers) for peers in insufficient):
-            return False
+        told = self._views()
+        layouts = [layout for found in told for layout in found.layouts]
         if layouts:
-            return all(meets(endorsers, each) for each in layouts)
-        return self._configured() <= set(endorsers)
+            return any(covers(endorsers, layout) and not _denied(layout, told) for layout in layouts)
+        known_not_to_be = _denied(endorsers, told) or any(
+            covers(refused, endorsers) for refused in self._lately_refused()
+        )
+        return self._configured() <= set(endorsers) and not known_not_to_be
 
     def describe(self) -> Mapping[str, Any]:
         """See `Policy.describe`. `insufficient`: what peers said is not enough. `notConfigured`: organisations without
         which the policy cannot be met, and of which the network has no peer."""
-        with self._lock:
-            layouts = [layout for each in self._layouts for layout in each]
-            insufficient = list(self._round.insufficient) if self._round else []
+        told = self._views()
+        layouts = [layout for found in told for layout in found.layouts]
+        insufficient = [found.members for found in told if found.members and not found.layouts]
         return {
             "needed": [dict(layout) for layout in layouts[:10]] or [sorted(self._configured())],
-            "insufficient": [dict(peers) for peers in insufficient],
+            "insufficient": [dict(peers) for peers in (*insufficient, *self._lately_refused())],
             "notConfigured": sorted(self._missing(layouts)),
         }
 
-    def forget(self) -> None:
+    def forget(self, refused: Organizations) -> None:
         """See `Policy.forget`."""
         with self._lock:
-            self._round, self._layouts = None, []
+            self._round, self._told = None, []
+            self._refused.append((Instant(), refused))
+
+    def _views(self) -> list[messages.Discovered]:
+        with self._lock:
+            newest = self._round.told if self._round else []
+            return [*self._told, *(() if newest is self._told else newest)]
+
+    def _lately_refused(self) -> list[Organizations]:
+        with self._lock:
+            self._refused = [each for each in self._refused if each[0].seconds_ago() < self._timing.discovery_age]
+            return [refused for _, refused in self._refused]
 
     def _is_due(self, doubted: bool) -> bool:
         asked = self._round
         if asked is None or asked.pending:
             return asked is None
-        known = bool(asked.layouts) and not doubted
+        known = asked.is_told and not doubted
         age = self._timing.discovery_age if known else self._timing.discovery_retry
         return asked.began.seconds_ago() > age
 
@@ -131,12 +148,10 @@ class ChannelPolicy:
             is_news = self._refusals.get(peer.address, "") != found.refusal
             self._refusals[peer.address] = found.refusal
             asked.unanswered.discard(peer)
-            if found.layouts:
-                asked.layouts.append(found.layouts)
-                if asked is self._round:
-                    self._layouts = asked.layouts
-            elif 0 < len(found.members) <= _ENUMERABLE:
-                asked.insufficient.append(found.members)
+            if found not in asked.told:
+                asked.told.append(found)
+            if asked.is_told and asked is self._round:
+                self._told = asked.told
             wake = [] if asked.pending else list(asked.wake)
         if found.refusal and is_news:
             extra = {"peer": peer.address, "reason": found.refusal[:300], "peersThatItKnows": dict(found.members)}
@@ -153,6 +168,15 @@ class ChannelPolicy:
         configured = self._configured()
         missing = [set(layout) - configured for layout in layouts]
         return set().union(*missing) if all(missing) else set()
+
+
+def _denied(endorsers: Organizations, told: Sequence[messages.Discovered]) -> bool:
+    """Whether a peer knows peers like these and does not say that they are enough."""
+    return any(
+        covers(found.members, endorsers) and not meets(endorsers, found.layouts)
+        for found in told
+        if found.layouts or len(found.members) <= _ENUMERABLE
+    )
 
 
 def _read(answer: bytes | CallFailed) -> messages.Discovered:

@@ -361,7 +361,7 @@ class Discovered:
 
     `layouts`: each is a number of endorsing peers by MSP id that meets the endorsement policy; only those that the peer
     knows enough live peers for, and none if there is no such layout. `members`: how many live peers with the chaincode
-    it knows, by MSP id; empty if it did not say. `refusal`: its words if it gave no layouts.
+    it knows, by MSP id; empty if it did not say. `refusal`: its words if it gave no layouts. Like answers are equal.
     """
 
     layouts: tuple[Mapping[str, int], ...] = ()
@@ -391,7 +391,8 @@ def read_discovered(data: bytes) -> Discovered:
         for result in _values(peers, 4)
         for msp_id, known in _entries(result, 1)
     }
-    layouts = [each for result in _values(policy, 3) for each in _layouts(_value(result, 1))]
+    found = [each for result in _values(policy, 3) for each in _layouts(_value(result, 1))]
+    layouts = sorted(found, key=lambda layout: sorted(layout.items()))
     refusal = "" if layouts else _value(_value(policy, 1), 1).decode(errors="replace") or "no layouts"
     return Discovered(layouts=tuple(layouts), members={each: n for each, n in members.items() if n}, refusal=refusal)
 

@@ -29,8 +29,8 @@ class Policy(Protocol):
     def describe(self) -> Mapping[str, Any]:
         """What it asks for, for the log."""
 
-    def forget(self) -> None:
-        """What was known of it has proved wrong."""
+    def forget(self, refused: Organizations) -> None:
+        """What was known of it has proved wrong: a transaction that these endorsed failed it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class ConfiguredPolicy:
     def describe(self) -> Mapping[str, Any]:
         return {"endorsingOrganizations": self.organizations}
 
-    def forget(self) -> None:
+    def forget(self, refused: Organizations) -> None:
         """The settings stay as they are."""
 
 
