@@ -113,7 +113,7 @@ class ChannelPolicy:
         """See `Policy.forget`."""
         with self._lock:
             self._round, self._told = None, []
-            self._refused.append((Instant(), refused))
+            self._refused = [*(each for each in self._refused if each[1] != refused), (Instant(), refused)]
 
     def _views(self) -> list[messages.Discovered]:
         with self._lock:
