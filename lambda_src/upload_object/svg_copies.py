@@ -21,6 +21,8 @@ MOST = 8_000_000
 """Characters that an SVG may have with all its copies, where each part counts 64 more than it has."""
 
 _PER_PART = 64
+_VERTICES = 10
+"""Of a part that does not list its own, such as a line or a rectangle."""
 _ANIMATIONS = frozenset({"animate", "animateMotion", "animateTransform", "set"})
 _GRADIENTS = frozenset({"linearGradient", "radialGradient"})
 _DRAW_NOTHING = frozenset({"a"}) | _GRADIENTS | _ANIMATIONS
@@ -29,6 +31,7 @@ _DRAWN_AS = {"use": "use", "textPath": "shape", "mpath": "shape"}
 """What elements draw of it; of others it is the content."""
 _ONCE = frozenset({"clip-path", "mask", "mask-image", "filter"})
 """Properties that hold for a part as a whole and not for each part inside of it, unless one says `inherit`."""
+_LOOKED_INTO = _ONCE | {"style", "fill", "stroke"}
 _ANY = "--any"
 """Stands for a property that is not known."""
 
@@ -52,7 +55,7 @@ class _Part:
     element: str
     parent: int | None
     size: int = _PER_PART
-    vertices: int = 0
+    vertices: int = _VERTICES
     ids: frozenset[str] = _NONE
     classes: frozenset[str] = _NONE
     leads_to: frozenset[str] = _NONE
@@ -67,6 +70,8 @@ class Copies:
         self._open: list[int] = []
         self._styles: list[str] = []
         self._once = _ONCE
+        self._paint_of_context = False
+        self._vertices_in_styles = 0
 
     def start(self, element: str, attributes: Iterable[tuple[str, str]]) -> None:
         part = _Part(element=element, parent=self._open[-1] if self._open else None)
@@ -80,7 +85,7 @@ class Copies:
 
     def style(self, text: str) -> None:
         self._styles.append(text)
-        self._look_for_inheritance(text)
+        self._look_into(text.lower())
 
     def end(self) -> None:
         self._open.pop()
@@ -88,10 +93,12 @@ class Copies:
     def check(self) -> None:
         """Raises Unbounded if a part refers to itself, or all copies together have more than MOST characters."""
         if self._styles or any(part.leads_to or part.paint for part in self._parts):
+            for part in self._parts:
+                part.vertices += self._vertices_in_styles
             drawing = _Drawing(self._parts, self._once)
             drawing.animate()
             drawing.style(self._styles)
-            drawing.count()
+            drawing.count(paint_of_context=self._paint_of_context)
 
     def _read(self, part: _Part, name: str, value: str) -> None:
         part.size += len(value)
@@ -106,15 +113,20 @@ class Copies:
                 part.vertices += len(_VERTEX.findall(value))
             case _ if part.element in _ANIMATIONS:
                 part.vertices += len(_VERTEX.findall(value))
-        if name == "style" or name in _ONCE:
-            self._look_for_inheritance(value)
+        if name in _LOOKED_INTO or part.element in _ANIMATIONS:
+            self._look_into(value.lower())
         if "(" in value:
             found = [each._replace(property=each.property if name == "style" else name) for each in references(value)]
             part.paint += map(_paint, found)
 
-    def _look_for_inheritance(self, style: str) -> None:
-        if "inherit" in style.lower():
+    def _look_into(self, style: str) -> None:
+        """For what makes references, or the vertices that bear markers, hold for more than they would."""
+        if "inherit" in style:
             self._once = _NONE
+        if "context-" in style:
+            self._paint_of_context = True
+        if "path(" in style:
+            self._vertices_in_styles += len(_VERTEX.findall(style))
 
 
 class _Count(NamedTuple):
@@ -127,8 +139,9 @@ class _Count(NamedTuple):
     def plus(self, other: "_Count") -> "_Count":
         return _Count(self.parts + other.parts, self.vertices + other.vertices, self.size + other.size)
 
-    def bearing(self, paint: "_Count") -> int:
-        return self.parts * paint.parts + self.vertices * paint.vertices
+    def bearing(self, paint: "_Count", marker: int) -> int:
+        """The characters of the paint; `marker`: the parts of a marker, each of which bears the paint of its vertex."""
+        return (self.parts + self.vertices * marker) * paint.parts + self.vertices * paint.vertices
 
 
 class _Node(NamedTuple):
@@ -150,6 +163,8 @@ class _Drawing:
         self._children = _index(() if part.parent is None else (part.parent,) for part in parts)
         self._counts: dict[_Node, _Count] = {}
         self._room = MOST // _PER_PART
+        self._blank = False
+        self._marker = 0
 
     def animate(self) -> None:
         """What an animation sets holds for the part that it is in, and for the one that it leads to."""
@@ -172,8 +187,18 @@ class _Drawing:
                 for number in fit:
                     self._parts[number].paint.append(paint)
 
-    def count(self) -> None:
-        """Count the whole, one after the other, each as soon as all that it needs is counted. Raises Unbounded."""
+    def count(self, *, paint_of_context: bool) -> None:
+        """Count the whole. `paint_of_context`: markers may be painted as what they mark. Raises Unbounded."""
+        if paint_of_context:
+            self._blank = True
+            self._count_all()
+            markers = [number for number, part in enumerate(self._parts) if part.element == "marker"]
+            self._marker = max((self._counts[_Node("part", number)].parts for number in markers), default=0)
+            self._blank, self._counts = False, {}
+        self._count_all()
+
+    def _count_all(self) -> None:
+        """One after the other, each as soon as all that it needs is counted."""
         waiting, under_way = [_Node("part", 0)], set[_Node]()
         while waiting:
             node = waiting[-1]
@@ -237,12 +262,12 @@ class _Drawing:
         size = 0
         for paint, node in self._painted(number):
             once = paint.property in self._once
-            size += self._counts[node].size if once else count.bearing(self._borne(paint, node))
+            size += self._counts[node].size if once else count.bearing(self._borne(paint, node), self._marker)
         return count.plus(_Count(size=size))
 
     def _count_resource(self, number: int) -> _Count:
         count = self._counts[_Node("part", number)]
-        return _Count(size=count.size + count.bearing(self._sum(self._around(number))))
+        return _Count(size=count.size + count.bearing(self._sum(self._around(number)), self._marker))
 
     def _count_inherited(self, number: int) -> _Count:
         borne = [self._borne(paint, node) for paint, node in self._painted(number, but=self._once)]
@@ -264,7 +289,7 @@ class _Drawing:
         return inside + [_Node(_DRAWN_AS.get(part.element, "paint"), each) for each in self._known(part.leads_to)]
 
     def _painted(self, number: int, *, but: frozenset[str] = _NONE) -> Iterator[tuple[_Paint, _Node]]:
-        for paint in self._parts[number].paint:
+        for paint in [] if self._blank else self._parts[number].paint:
             if paint.property not in but:
                 for each in self._known(paint.ids):
                     yield paint, _Node("paint", each)

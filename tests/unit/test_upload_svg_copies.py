@@ -115,6 +115,32 @@ BOMBS = {
         + "h1" * 20
         + '"/></path></marker>'
     ),
+    "marker of lines": billion('<marker id="p{n}">' + ten('<line marker-start="url(#p{m})"/>') + "</marker>"),
+    "marker of rectangles": billion('<marker id="p{n}"><rect marker-mid="url(#p{m})"/></marker>'),
+    "marker of a path in a style": "<style>path{d:path('M0 0"
+    + "h1" * 20
+    + "')}</style>"
+    + billion('<marker id="p{n}"><path marker-mid="url(#p{m})"/></marker>'),
+    "marker of a path in a variable": '<g style="--d:path(&quot;M0 0'
+    + "h1" * 500
+    + '&quot;)">'
+    + "".join(f'<marker id="p{n}"><path style="d:var(--d)" marker-mid="url(#p{n - 1})"/></marker>' for n in range(1, 4))
+    + LEAF
+    + "</g>",
+    "pattern of what is marked": '<marker id="m0"><rect fill="context-fill"/></marker>'
+    + billion('<pattern id="p{n}"><path marker-mid="url(#m0)" fill="url(#p{m})" d="M0 0' + "h1" * 20 + '"/></pattern>'),
+    "pattern of what is marked, by a style": '<marker id="m"><use href="#s"/></marker><g id="s">'
+    + ten('<rect style="stroke:CONTEXT-FILL"/>')
+    + "</g>"
+    + billion('<pattern id="p{n}"><g marker="url(#m)"><line fill="url(#p{m})"/></g></pattern>'),
+    "mask that an animation lets be inherited": billion(
+        '<mask id="p{n}"><g mask="url(#p{m})">'
+        + ten('<rect><set attributeName="mask" to="inherit"/></rect>')
+        + "</g></mask>"
+    ),
+    "pattern of what is marked, by an animation": '<marker id="m"><rect><set attributeName="fill" to="context-fill"/>'
+    "</rect></marker>"
+    + billion('<pattern id="p{n}"><path marker-mid="url(#m)" fill="url(#p{m})" d="M0 0' + "h1" * 20 + '"/></pattern>'),
     "textPath": LONG_PATH + '<textPath href="#a"/>' * 2_000,
     "mpath": LONG_PATH + '<rect><animateMotion><mpath href="#a"/></animateMotion></rect>' * 1_000,
     "rule of a class": painted(".c{n}{fill:url(#p{m})}"),
@@ -197,6 +223,10 @@ HARMLESS = {
     "a mask within what it masks": '<g mask="url(#m)"><mask id="m"><rect fill="white"/></mask><path d="M0 0h1"/></g>',
     "a pattern for hundreds": '<pattern id="p"><path d="M0 0h1"/><path d="M0 1h1"/></pattern>'
     + '<rect fill="url(#p)"/>' * 1_000,
+    "arrows of their lines' colours": '<marker id="m"><path fill="context-stroke" d="M0 0h1v1z"/></marker>'
+    '<pattern id="p"><rect/></pattern><rect fill="url(#p)"/>'
+    + '<path marker-end="url(#m)" d="M0 0c1 2 3 4 5 6"/>'
+    * 500,
     "arrows on many lines": '<marker id="m"><path d="M0 0h1v1z"/></marker>'
     + '<path marker-end="url(#m)" d="M0 0c1 2 3 4 5 6"/>' * 2_000,
     "links to what they are in": '<g id="a"><a href="#a"><text>up</text></a><a xlink:href="#whole"/></g>',
