@@ -251,7 +251,7 @@ def _origins(settings: "Settings") -> dict[str, str]:
 
 
 def _check(document: Mapping[str, Any]) -> int:
-    from .packaging import SOURCES
+    from .sources import SOURCES
 
     environment = dict(os.environ)
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(SOURCES), environment.get("PYTHONPATH"))))

@@ -12,12 +12,7 @@ import aws_cdk as cdk
 import jsii
 from aws_cdk import aws_lambda as lambda_
 
-_PACKAGE = Path(__file__).parent
-SOURCES = next(
-    (path for path in (_PACKAGE / "lambda_src", _PACKAGE.parent / "lambda_src") if (path / "shared").is_dir()),
-    _PACKAGE / "lambda_src",
-)
-"""The functions' sources: beside this package in the repository, inside it in an installed wheel."""
+from .sources import SOURCES
 
 RUNTIME = lambda_.Runtime.PYTHON_3_13
 _PIP_TARGET = (

@@ -3,7 +3,7 @@
 import importlib.util
 from typing import TYPE_CHECKING
 
-from .packaging import SOURCES
+from .sources import SOURCES
 
 if TYPE_CHECKING:
     from shared import pem as _functions_own

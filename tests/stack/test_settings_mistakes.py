@@ -158,11 +158,11 @@ IN_A_SETTING: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "a file for TLS roots": (
         lines(tlsRoots="tls.pem"),
-        ("offchain.tlsRoots: wrong: must match s3://", 'not "tls.pem"'),
+        ("offchain.tlsRoots: wrong: holds a text that is no PEM", "PEM text or an S3 location"),
     ),
     "a key for TLS roots": (
         lines(tlsRoots=f'"{KEY}"'),
-        ("offchain.tlsRoots: wrong: must match", 'not "<a private key>"'),
+        ("offchain.tlsRoots: wrong: holds a private key", "take it out"),
     ),
     "a key for a secret's name": (
         lines(users=f'[{{name: a, certificate: b, privateKey: "{KEY}"}}]'),
@@ -492,8 +492,8 @@ PUBLIC_ONLY = {
 
 PLAIN_GRPC = """
 organizations: {Org1: {mspid: Org1MSP}}
-peers: {a: {url: "grpc://a:1", tlsCACerts: {pem: BEGIN CERTIFICATE}}}
-orderers: {b: {url: "grpcs://b:1", tlsCACerts: {pem: BEGIN CERTIFICATE}}}
+peers: {a: {url: "grpc://a:1", tlsCACerts: {path: ROOTS}}}
+orderers: {b: {url: "grpcs://b:1", tlsCACerts: {path: ROOTS}}}
 """
 THROUGH_SYNTH: dict[str, tuple[str, str]] = {
     "a wrong value": (lines(channel="My Channel"), "{file}: offchain.channel: wrong: must match"),
@@ -520,7 +520,9 @@ THROUGH_SYNTH: dict[str, tuple[str, str]] = {
 
 def context_of(text: str, folder: Path) -> dict[str, Any]:
     (folder / "test.yaml").write_text(text)
-    (folder / "plain.yaml").write_text(PLAIN_GRPC)
+    (folder / "plain.yaml").write_text(
+        PLAIN_GRPC.replace("ROOTS", str(ROOT / "examples/settings/networks/tls/org1.pem"))
+    )
     return {"offchainSettings": str(folder / "test.yaml"), "aws:cdk:bundling-stacks": [], LOOK_UP: PUBLIC_ONLY}
 
 
