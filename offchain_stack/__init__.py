@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .endpoint import Endpoint
     from .existing_method import ExistingMethod
     from .fabric import ChaincodeOptions, FabricNetwork, FabricUser
-    from .function import FunctionOptions
+    from .function import FunctionLimits, FunctionOptions
     from .functions import (
         ChaincodeFunction,
         QueryFunction,
@@ -58,6 +58,7 @@ __all__ = [
     "ExistingMethod",
     "FabricNetwork",
     "FabricUser",
+    "FunctionLimits",
     "FunctionOptions",
     "LedgerField",
     "OffChainApi",
@@ -94,6 +95,7 @@ _MODULES = {
     "ExistingMethod": "existing_method",
     "FabricNetwork": "fabric",
     "FabricUser": "fabric",
+    "FunctionLimits": "function",
     "FunctionOptions": "function",
     "LedgerField": "record_type",
     "OffChainApi": "rest_api",

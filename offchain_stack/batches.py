@@ -29,6 +29,7 @@ class _BatchWorkflow(Workflow):
         end: str,
         schedule: events.Schedule | None,
         event: Mapping[str, Any],
+        batch_timeout: cdk.Duration | None,
         log_retention: logs.RetentionDays,
     ) -> None:
         super().__init__(scope, id, log_retention=log_retention)
@@ -40,7 +41,7 @@ class _BatchWorkflow(Workflow):
             result_selector={"resumeAfter.$": "$.Payload.resumeAfter"},
             result_path="$.batch",
             retry_on_service_exceptions=False,
-            task_timeout=sfn.Timeout.duration(cdk.Duration.minutes(6)),
+            task_timeout=sfn.Timeout.duration(batch_timeout or cdk.Duration.minutes(6)),
         )
         retry(one, [THROTTLED, *SERVICE_ERRORS])
         one.next(
@@ -70,6 +71,7 @@ class SweepWorkflow(_BatchWorkflow):
     * `schedule`: when it starts by itself; never by default.
     * `thorough_schedule`: when it looks at all that the function's `look_back` admits, while `schedule` is for the last
       day alone, which costs a tenth. By default each run looks at all.
+    * `batch_timeout`: how long it waits for one batch, longer than the function's own time-out; six minutes by default.
     * `log_retention`: how long the logs are kept; three months by default.
 
     Exposes `state_machine`, `role`, `log_group`, `rule` and `thorough_rule` (None without their schedules).
@@ -83,6 +85,7 @@ class SweepWorkflow(_BatchWorkflow):
         sweep_function: lambda_.IFunction,
         schedule: events.Schedule | None = None,
         thorough_schedule: events.Schedule | None = None,
+        batch_timeout: cdk.Duration | None = None,
         log_retention: logs.RetentionDays = logs.RetentionDays.THREE_MONTHS,
     ) -> None:
         everything = {"dryRun": False}
@@ -94,6 +97,7 @@ class SweepWorkflow(_BatchWorkflow):
             end="Swept",
             schedule=schedule,
             event=everything | {"lookBackDays": 1} if thorough_schedule else everything,
+            batch_timeout=batch_timeout,
             log_retention=log_retention,
         )
         self.thorough_rule = (
@@ -108,6 +112,7 @@ class VerifyAllWorkflow(_BatchWorkflow):
 
     * `verify_all_function`: a `VerifyAllFunction`.
     * `schedule`: when it starts by itself; never by default.
+    * `batch_timeout`: how long it waits for one batch, longer than the function's own time-out; six minutes by default.
     * `log_retention`: how long the logs are kept; three months by default.
 
     Exposes `state_machine`, `role`, `log_group` and `rule` (None without schedule).
@@ -120,6 +125,7 @@ class VerifyAllWorkflow(_BatchWorkflow):
         *,
         verify_all_function: lambda_.IFunction,
         schedule: events.Schedule | None = None,
+        batch_timeout: cdk.Duration | None = None,
         log_retention: logs.RetentionDays = logs.RetentionDays.THREE_MONTHS,
     ) -> None:
         super().__init__(
@@ -130,5 +136,6 @@ class VerifyAllWorkflow(_BatchWorkflow):
             end="Verified",
             schedule=schedule,
             event={"byChecksum": False},
+            batch_timeout=batch_timeout,
             log_retention=log_retention,
         )

@@ -11,6 +11,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from . import pem
@@ -156,6 +157,7 @@ class FabricNetwork(Construct):
         fabric_endpoint: ec2.IInterfaceVpcEndpoint | None = None,
         create_fabric_endpoint: bool = True,
         create_secrets_endpoint: bool = True,
+        log_retention: logs.RetentionDays = logs.RetentionDays.THREE_MONTHS,
         **options: Unpack[ChaincodeOptions],
     ) -> "FabricNetwork":
         """The network of an Amazon Managed Blockchain member: endpoints are looked up when the stack is deployed, the
@@ -169,10 +171,16 @@ class FabricNetwork(Construct):
         * `fabric_endpoint`: the member's interface endpoint, where the VPC has one; by default one is made.
         * `create_fabric_endpoint`: False where the nodes are reached without one known here; True by default.
         * `create_secrets_endpoint`: False where the functions' subnets reach Secrets Manager already; True by default.
+        * `log_retention`: how long the logs of the look-up are kept; three months by default.
         * `options`: those of `ChaincodeOptions`.
         """
         looked_up = ManagedBlockchainLookup(
-            scope, f"{id}Lookup", network_id=network_id, member_id=member_id, node_ids=node_ids
+            scope,
+            f"{id}Lookup",
+            network_id=network_id,
+            member_id=member_id,
+            node_ids=node_ids,
+            log_retention=log_retention,
         )
         if fabric_endpoint is None and create_fabric_endpoint:
             fabric_endpoint = fabric_interface_endpoint(

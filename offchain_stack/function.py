@@ -1,6 +1,7 @@
 """A Lambda function of ours: in the VPC, with a role, a security group and a log group of its own."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Required, TypedDict
 
 import aws_cdk as cdk
@@ -44,6 +45,49 @@ class FunctionOptions(TypedDict, total=False):
     timeout: cdk.Duration | None
     reserved_concurrency: int | None
     log_retention: logs.RetentionDays
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionLimits:
+    """What one function of `OffChainRecords` may use. What is None stays the function's own.
+
+    * `memory_size` (int, None): MiB, 128 to 10,240; Lambda gives a share of a processor in proportion.
+    * `timeout` (Duration, None): of one invocation. Workflows wait for 10 seconds for the upload function, for 18 for
+      the chaincode function, for 22 for those that query and verify: longer ones are refused. Sweep and verify-all may
+      have up to 15 minutes.
+    * `reserved_concurrency` (int, None): how many may run at once, taken from the account's quota for this function
+      alone; by default it shares the account's.
+    * `log_retention` (RetentionDays, None): how long its logs are kept.
+
+    Raises ValueError that names the prop which is out of range.
+    """
+
+    memory_size: int | None = None
+    timeout: cdk.Duration | None = None
+    reserved_concurrency: int | None = None
+    log_retention: logs.RetentionDays | None = None
+
+    def __post_init__(self) -> None:
+        if self.memory_size is not None and not 128 <= self.memory_size <= 10_240:
+            raise ValueError(f"memory_size: {self.memory_size} must be from 128 to 10,240")
+        if self.timeout is not None and not 1 <= self.timeout.to_seconds() <= 900:
+            raise ValueError(f"timeout: {self.timeout.to_seconds()} seconds must be from 1 to 900")
+        if self.reserved_concurrency is not None and self.reserved_concurrency < 0:
+            raise ValueError(f"reserved_concurrency: {self.reserved_concurrency} must not be below 0")
+
+    def over(self, options: FunctionOptions) -> FunctionOptions:
+        """`options`, with what is set here in their place."""
+        made = options.copy()
+        made["memory_size"] = self.memory_size
+        made["timeout"] = self.timeout
+        made["reserved_concurrency"] = self.reserved_concurrency
+        if self.log_retention is not None:
+            made["log_retention"] = self.log_retention
+        return made
+
+
+LONGEST_TIMEOUTS = {"upload": 10, "chaincode": 18, "query": 22, "verify": 22, "sweep": 900, "verify_all": 900}
+"""Seconds of each function of a record type: what its workflow waits for, or Lambda's own limit."""
 
 
 class VpcFunction(Construct):

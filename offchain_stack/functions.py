@@ -245,8 +245,11 @@ class SweepFunction(LedgerFunction):
     * `unretirable_age`: how old a version must be to be deleted where the certificate that planned its transaction is
       no longer the user's, so that the id cannot be used up; a day by default. It must exceed what an orderer may hold
       an envelope for.
-    * `look_back`: older versions are passed over, as earlier sweeps have settled them; 14 days by default.
+    * `look_back`: older versions are passed over, as earlier sweeps have settled them; 14 days by default. In whole
+      days, and longer than `unretirable_age`.
     * `options`: those of `FunctionOptions`, by default 512 MiB and five minutes.
+
+    Raises ValueError that names an age which contradicts the others.
     """
 
     def __init__(
@@ -263,9 +266,17 @@ class SweepFunction(LedgerFunction):
         **options: Unpack[FunctionOptions],
     ) -> None:
         minimum_age = minimum_age or cdk.Duration.minutes(15)
+        unretirable_age, look_back = unretirable_age or cdk.Duration.days(1), look_back or cdk.Duration.days(14)
         if minimum_age.to_seconds() < _LONGEST_EXECUTION:
             raise ValueError(
                 f"minimum_age: an execution may run for {_LONGEST_EXECUTION} seconds; try Duration.minutes(15)"
+            )
+        if unretirable_age.to_seconds() < minimum_age.to_seconds():
+            raise ValueError("unretirable_age: must not be shorter than minimum_age; try Duration.days(1)")
+        if look_back.to_seconds() <= unretirable_age.to_seconds():
+            raise ValueError(
+                f"look_back: {look_back.to_days()} days must be longer than unretirable_age, or some versions are "
+                "passed over undecided"
             )
         super().__init__(
             scope,
@@ -277,8 +288,8 @@ class SweepFunction(LedgerFunction):
             | {
                 "S3_BUCKET": bucket.bucket_name,
                 "MINIMUM_AGE_SECONDS": str(minimum_age.to_seconds()),
-                "UNRETIRABLE_AGE_SECONDS": str((unretirable_age or cdk.Duration.days(1)).to_seconds()),
-                "LOOK_BACK_DAYS": str((look_back or cdk.Duration.days(14)).to_days()),
+                "UNRETIRABLE_AGE_SECONDS": str(unretirable_age.to_seconds()),
+                "LOOK_BACK_DAYS": str(look_back.to_days()),
             },
             network=network,
             record_type=record_type,

@@ -60,6 +60,16 @@ Many = Annotated[tuple[T, ...], _bounded("one at least", min_length=1)]
 Count = Annotated[int, _bounded("1 or more", ge=1)]
 
 
+def between(least: int, most: int) -> Marker:
+    """A number from `least` to `most`."""
+    return _bounded(f"{least} to {most}", ge=least, le=most)
+
+
+def at_least(number: int) -> Marker:
+    """A number from `number` on."""
+    return _bounded(f"at least {number}", ge=number)
+
+
 def at_most(number: int) -> Marker:
     """A number up to `number`."""
     return _bounded(f"at most {number}", le=number)
@@ -75,9 +85,10 @@ def matching(pattern: str) -> Marker:
     return _bounded(f"matches {pattern}", pattern=f"^(?:{pattern})$")
 
 
-def one_of(texts: Sequence[str]) -> Marker:
-    """One of `texts`."""
-    return Marker(f"one of {', '.join(texts)}", lambda source, handler: core_schema.literal_schema(list(texts)))
+def one_of(values: Sequence[str | int]) -> Marker:
+    """One of `values`."""
+    text = f"one of {', '.join(map(str, values))}"
+    return Marker(text, lambda source, handler: core_schema.literal_schema(list(values)))
 
 
 def described(text: str, example: Any, **more: Any) -> Marker:

@@ -130,13 +130,13 @@ class AlarmThresholds:
     api_failed: int = 0
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value < 0:
-                raise ValueError(f"{name}: {value} must not be below 0")
-        if not 0 < self.slow_seconds < 29:
-            raise ValueError(f"slow_seconds: {self.slow_seconds} must lie below the 29 seconds that the API waits")
-        if not 1 <= self.sweep_overdue_hours <= 24:
-            raise ValueError(f"sweep_overdue_hours: {self.sweep_overdue_hours} must be from 1 to 24")
+        mistakes = [f"{name}: {value} must not be below 0" for name, value in vars(self).items() if value < 0]
+        if not self.slow_seconds < 29 or self.slow_seconds == 0:
+            mistakes.append(f"slow_seconds: {self.slow_seconds} must lie below the 29 seconds that the API waits")
+        if self.sweep_overdue_hours == 0 or self.sweep_overdue_hours > 24:
+            mistakes.append(f"sweep_overdue_hours: {self.sweep_overdue_hours} must be from 1 to 24")
+        if mistakes:
+            raise ValueError("\n".join(mistakes))
 
 
 _Metric = cloudwatch.Metric | cloudwatch.MathExpression
@@ -165,7 +165,8 @@ class OffChainMonitoring(Construct):
       which requests the API itself throttled or answered with 500; by default there is none.
     * `alarm_topic`: told when an alarm goes off and when it is over; by default nobody is. CloudWatch needs to use the
       key of an encrypted one.
-    * `thresholds`: when alarms go off; by default as `AlarmThresholds` has it.
+    * `thresholds`: when alarms go off; by default as `AlarmThresholds` has it. Those that one of `records` has, as
+      `alarm_thresholds`, count for its own alarms.
     * `runbook`: where docs/runbook.md is for those who read an alarm, such as a URL; by default its path.
 
     Each alarm's name begins with the construct's own, so that no two of an account and region clash. Its description
@@ -224,7 +225,8 @@ class OffChainMonitoring(Construct):
         }
 
     def _watch(self, watched: "_Watched") -> None:
-        limits = self._thresholds
+        limits = watched.thresholds or self._thresholds
+        period = cdk.Duration.hours(limits.sweep_overdue_hours)
         self._add_section(
             watched.name,
             {
@@ -336,23 +338,23 @@ class OffChainMonitoring(Construct):
                     _Alarm(
                         name="SweepOpen",
                         says="sweeps cannot settle whether the ledger refers to an object",
-                        metric=watched.outcome(("sweep",), "SweepOpen", self._sweep_period),
+                        metric=watched.outcome(("sweep",), "SweepOpen", period),
                         threshold=limits.sweep_open,
                         periods=2,
                     ),
                     _Alarm(
                         name="SweepDead",
                         says="sweeps delete many objects that creates left behind",
-                        metric=watched.outcome(("sweep",), "SweepDead", self._sweep_period),
+                        metric=watched.outcome(("sweep",), "SweepDead", period),
                         threshold=limits.sweep_dead,
                     ),
                 ],
-                "Sweeps that succeeded": self._sweeps(watched),
+                "Sweeps that succeeded": self._sweeps(watched, period),
                 "Certificates": [
                     _Alarm(
                         name="CertificateExpiry",
                         says="a Fabric user's certificate expires soon, or nothing tells when it does",
-                        metric=watched.certificate_days_left(self._sweep_period),
+                        metric=watched.certificate_days_left(period),
                         threshold=limits.certificate_days_left,
                         below=True,
                         missing=cloudwatch.TreatMissingData.BREACHING
@@ -362,7 +364,7 @@ class OffChainMonitoring(Construct):
                     _Alarm(
                         name="CertificateUnreadable",
                         says="a Fabric user's certificate cannot be read",
-                        metric=watched.outcome(("sweep",), "CertificateUnreadable", self._sweep_period),
+                        metric=watched.outcome(("sweep",), "CertificateUnreadable", period),
                         threshold=0,
                     ),
                 ],
@@ -370,8 +372,8 @@ class OffChainMonitoring(Construct):
             },
         )
 
-    def _sweeps(self, watched: "_Watched") -> list[_Alarm | _Metric]:
-        succeeded = watched.sweeps_succeeded(self._sweep_period)
+    def _sweeps(self, watched: "_Watched", period: cdk.Duration) -> list[_Alarm | _Metric]:
+        succeeded = watched.sweeps_succeeded(period)
         if not watched.is_swept:
             return [succeeded]
         overdue = _Alarm(
@@ -407,10 +409,6 @@ class OffChainMonitoring(Construct):
                 ],
             },
         )
-
-    @property
-    def _sweep_period(self) -> cdk.Duration:
-        return cdk.Duration.hours(self._thresholds.sweep_overdue_hours)
 
     def counted(self, log_group: logs.ILogGroup, name: str, pattern: logs.IFilterPattern) -> cloudwatch.Metric:
         """The lines of a log that match, as a metric of this construct alone."""
@@ -467,6 +465,7 @@ class _Watched:
 
     def __init__(self, records: MonitoredRecords, owner: OffChainMonitoring) -> None:
         self.name = records.record_type.name
+        self.thresholds: AlarmThresholds | None = getattr(records, "alarm_thresholds", None)
         self._records, self._owner = records, owner
         functions = {
             "upload": records.upload_function,

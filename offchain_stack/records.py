@@ -13,7 +13,7 @@ from .api import RecordApi
 from .batches import SweepWorkflow, VerifyAllWorkflow
 from .callers import Callers
 from .fabric import FabricNetwork
-from .function import FunctionOptions
+from .function import LONGEST_TIMEOUTS, FunctionLimits, FunctionOptions
 from .functions import (
     ChaincodeFunction,
     QueryFunction,
@@ -22,11 +22,29 @@ from .functions import (
     VerifyAllFunction,
     VerifyFunction,
 )
+from .monitoring import AlarmThresholds
 from .read_workflow import ReadWorkflow
 from .record_type import DONOR, RecordType
 from .rest_api import OffChainApi
 from .store import OffChainStore
 from .workflow import CreateWorkflow
+
+
+def _within(function: str, limits: FunctionLimits | None) -> FunctionLimits:
+    """`limits`, if the workflow waits for as long as they let the function run. Raises ValueError."""
+    longest, timeout = LONGEST_TIMEOUTS[function], limits and limits.timeout
+    if timeout and timeout.to_seconds() > longest:
+        raise ValueError(
+            f"{function}_limits: the workflow does not wait for a timeout of {timeout.to_seconds()} seconds; give "
+            f"Duration.seconds({longest}) at most"
+        )
+    return limits or FunctionLimits()
+
+
+def _of_batch(limits: FunctionLimits | None) -> cdk.Duration | None:
+    """How long a workflow waits for a batch of a function with `limits`."""
+    timeout = limits and limits.timeout
+    return cdk.Duration.seconds(timeout.to_seconds() + 60) if timeout else None
 
 
 class OffChainRecords(Construct):
@@ -48,10 +66,15 @@ class OffChainRecords(Construct):
     * `verify_all_schedule`: when everything is verified; by default only when started by hand.
     * `url_expires`: how long a URL to a verified object is good for; five minutes by default.
     * `log_retention`: how long logs are kept; three months by default.
+    * `upload_limits`, `chaincode_limits`, `query_limits`, `verify_limits`, `sweep_limits`, `verify_all_limits`: memory,
+      time-out, concurrency and log retention of each function; by default its own.
+    * `minimum_age`, `unretirable_age`, `look_back`: the ages by which the sweep decides, as in `SweepFunction`; by
+      default 15 minutes, a day and 14 days.
+    * `alarm_thresholds`: when `OffChainMonitoring` raises alarms about this record type; by default as it says itself.
 
-    Exposes `record_type`, `store`, `upload_function`, `chaincode_function` (None where an existing one is used),
-    `workflow`, `query_function`, `verify_function`, `read_workflow`, `sweep_function`, `sweep`, `verify_all_function`,
-    `verify_all`, `record_api` and `api`.
+    Exposes `record_type`, `alarm_thresholds`, `store`, `upload_function`, `chaincode_function` (None where an existing
+    one is used), `workflow`, `query_function`, `verify_function`, `read_workflow`, `sweep_function`, `sweep`,
+    `verify_all_function`, `verify_all`, `record_api` and `api`. Raises ValueError that names the prop which is wrong.
     """
 
     def __init__(
@@ -74,9 +97,22 @@ class OffChainRecords(Construct):
         verify_all_schedule: events.Schedule | None = None,
         url_expires: cdk.Duration | None = None,
         log_retention: logs.RetentionDays = logs.RetentionDays.THREE_MONTHS,
+        upload_limits: FunctionLimits | None = None,
+        chaincode_limits: FunctionLimits | None = None,
+        query_limits: FunctionLimits | None = None,
+        verify_limits: FunctionLimits | None = None,
+        sweep_limits: FunctionLimits | None = None,
+        verify_all_limits: FunctionLimits | None = None,
+        minimum_age: cdk.Duration | None = None,
+        unretirable_age: cdk.Duration | None = None,
+        look_back: cdk.Duration | None = None,
+        alarm_thresholds: AlarmThresholds | None = None,
     ) -> None:
         super().__init__(scope, id)
+        if existing_chaincode_function and chaincode_limits:
+            raise ValueError("chaincode_limits: existing_chaincode_function has its own; leave one of them out")
         self.record_type = record_type
+        self.alarm_thresholds = alarm_thresholds
         self.api = api or OffChainApi(self, "RestApi", access=access, log_retention=log_retention)
         self.api.use_network(network)
         self.store = store or OffChainStore(self, "Store", vpc=vpc, subnets=subnets, record_types=[record_type])
@@ -100,14 +136,18 @@ class OffChainRecords(Construct):
             record_type=record_type,
             callers=callers,
             plan_transactions=not existing_chaincode_function,
-            **options,
+            **_within("upload", upload_limits).over(options),
         )
         self.chaincode_function: ChaincodeFunction | None = None
         if existing_chaincode_function:
             invokes = existing_chaincode_function
         else:
             self.chaincode_function = ChaincodeFunction(
-                self, "Chaincode", network=network, record_type=record_type, **options
+                self,
+                "Chaincode",
+                network=network,
+                record_type=record_type,
+                **_within("chaincode", chaincode_limits).over(options),
             )
             invokes = self.chaincode_function.function
         self.workflow = CreateWorkflow(
@@ -120,9 +160,16 @@ class OffChainRecords(Construct):
             existing_chaincode_function=bool(existing_chaincode_function),
             log_retention=log_retention,
         )
-        self.query_function = QueryFunction(self, "Query", network=network, record_type=record_type, **options)
+        self.query_function = QueryFunction(
+            self, "Query", network=network, record_type=record_type, **_within("query", query_limits).over(options)
+        )
         self.verify_function = VerifyFunction(
-            self, "Verify", bucket=bucket, record_type=record_type, url_expires=url_expires, **options
+            self,
+            "Verify",
+            bucket=bucket,
+            record_type=record_type,
+            url_expires=url_expires,
+            **_within("verify", verify_limits).over(options),
         )
         self.read_workflow = ReadWorkflow(
             self,
@@ -132,7 +179,15 @@ class OffChainRecords(Construct):
             log_retention=log_retention,
         )
         self.sweep_function = SweepFunction(
-            self, "SweepFunction", bucket=bucket, network=network, record_type=record_type, **options
+            self,
+            "SweepFunction",
+            bucket=bucket,
+            network=network,
+            record_type=record_type,
+            minimum_age=minimum_age,
+            unretirable_age=unretirable_age,
+            look_back=look_back,
+            **_within("sweep", sweep_limits).over(options),
         )
         self.sweep = SweepWorkflow(
             self,
@@ -140,16 +195,23 @@ class OffChainRecords(Construct):
             sweep_function=self.sweep_function.function,
             schedule=sweep_schedule or events.Schedule.rate(cdk.Duration.hours(1)),
             thorough_schedule=thorough_sweep_schedule or events.Schedule.rate(cdk.Duration.days(1)),
+            batch_timeout=_of_batch(sweep_limits),
             log_retention=log_retention,
         )
         self.verify_all_function = VerifyAllFunction(
-            self, "VerifyAllFunction", bucket=bucket, network=network, record_type=record_type, **options
+            self,
+            "VerifyAllFunction",
+            bucket=bucket,
+            network=network,
+            record_type=record_type,
+            **_within("verify_all", verify_all_limits).over(options),
         )
         self.verify_all = VerifyAllWorkflow(
             self,
             "VerifyAll",
             verify_all_function=self.verify_all_function.function,
             schedule=verify_all_schedule,
+            batch_timeout=_of_batch(verify_all_limits),
             log_retention=log_retention,
         )
         self.record_api = RecordApi(

@@ -122,6 +122,25 @@ def _require_prefixes_apart(settings: "Settings") -> Iterator[Finding]:
                 )
 
 
+def _require_ages_in_order(settings: "Settings") -> Iterator[Finding]:
+    if settings.look_back_days <= settings.unretirable_age_days:
+        yield (
+            "look_back_days",
+            f"{settings.look_back_days} must be more than the {settings.unretirable_age_days} of unretirableAgeDays, "
+            "or sweeps pass some objects over undecided",
+        )
+    if settings.minimum_age_minutes > settings.unretirable_age_days * 24 * 60:
+        yield (
+            "minimum_age_minutes",
+            f"{settings.minimum_age_minutes} is longer than unretirableAgeDays; make it shorter",
+        )
+
+
+def _refuse_limits_of_no_function(settings: "Settings") -> Iterator[Finding]:
+    if settings.functions and settings.functions.chaincode and settings.chaincode_function_arn:
+        yield "functions", "chaincode is for a function that this makes, not for that of chaincodeFunctionArn"
+
+
 _RULES: tuple[tuple[tuple[str, ...], Callable[["Settings"], Iterator[Finding]]], ...] = (
     ((), _require_one_network),
     (("fabric_endpoint",), _require_managed_blockchain),
@@ -135,5 +154,7 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[["Settings"], Iterator[Finding]]],
     (("callers", "users"), _require_known_callers),
     (("users", "secret_name_pattern"), _require_a_member_for_names),
     (("record_types",), _require_prefixes_apart),
+    (("look_back_days", "unretirable_age_days", "minimum_age_minutes"), _require_ages_in_order),
+    (("functions",), _refuse_limits_of_no_function),
 )
 """Each rule with the settings whose value, not only whose presence, it looks at."""

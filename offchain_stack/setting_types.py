@@ -2,17 +2,36 @@
 
 import re
 import string
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, make_dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
+import aws_cdk as cdk
+from aws_cdk import aws_logs as logs
 from pydantic import Discriminator, Tag, with_config
 
 from . import pem
 from .callers import Callers
 from .endpoint import Endpoint
 from .fabric import FabricUser
-from .model import MODEL, Count, IfGiven, Many, checked, distinct, length, made_of, matching, text_or
+from .function import LONGEST_TIMEOUTS, FunctionLimits
+from .model import (
+    MODEL,
+    Count,
+    IfGiven,
+    Many,
+    Marker,
+    between,
+    checked,
+    described,
+    distinct,
+    length,
+    made_of,
+    matching,
+    one_of,
+    text_or,
+)
+from .monitoring import AlarmThresholds
 from .record_type import DONOR, RecordType
 
 T = TypeVar("T")
@@ -180,6 +199,78 @@ def _fabric_user(user: str | UserEntry) -> FabricUser:
 
 User = Annotated[FabricUser, made_of(text_or(UserName, UserEntry), _fabric_user)]
 Users = Annotated[Many[User], distinct(lambda user: user.name)]
+
+
+@with_config(MODEL)
+@dataclass(frozen=True, kw_only=True)
+class FunctionEntry:
+    """What one function may use; what is left out stays the function's own."""
+
+    memory_mb: Annotated[
+        IfGiven[Annotated[int, between(128, 10_240)]], described("MiB of memory, which also gives processor time", 1024)
+    ] = None
+    timeout_seconds: Annotated[IfGiven[Annotated[int, between(3, 900)]], described("Seconds of one invocation", 10)] = (
+        None
+    )
+    reserved_concurrency: Annotated[
+        IfGiven[Count], described("How many may run at once, taken from the account's quota for it alone", 20)
+    ] = None
+
+
+def _limits_of(function: str) -> Marker:
+    """A FunctionEntry with no longer a time-out than the workflow waits for `function`, as FunctionLimits."""
+    longest = LONGEST_TIMEOUTS[function]
+
+    def made(entry: FunctionEntry) -> FunctionLimits:
+        seconds = entry.timeout_seconds
+        if seconds is not None and seconds > longest:
+            raise ValueError(f"timeoutSeconds: the workflow waits {longest} seconds for it; give {longest} at most")
+        return FunctionLimits(
+            memory_size=entry.memory_mb,
+            timeout=cdk.Duration.seconds(seconds) if seconds else None,
+            reserved_concurrency=entry.reserved_concurrency,
+        )
+
+    return made_of(FunctionEntry, made)
+
+
+@with_config(MODEL)
+@dataclass(frozen=True, kw_only=True)
+class LimitsOfFunctions:
+    """The functions of each record type."""
+
+    upload: IfGiven[Annotated[FunctionLimits, _limits_of("upload")]] = None
+    chaincode: IfGiven[Annotated[FunctionLimits, _limits_of("chaincode")]] = None
+    query: IfGiven[Annotated[FunctionLimits, _limits_of("query")]] = None
+    verify: IfGiven[Annotated[FunctionLimits, _limits_of("verify")]] = None
+    sweep: IfGiven[Annotated[FunctionLimits, _limits_of("sweep")]] = None
+    verify_all: IfGiven[Annotated[FunctionLimits, _limits_of("verify_all")]] = None
+
+
+LogRetention = Annotated[
+    logs.RetentionDays,
+    made_of(Annotated[str, one_of([each.name for each in logs.RetentionDays])], lambda name: logs.RetentionDays[name]),
+]
+
+_if_given: Any = IfGiven
+_ThresholdsEntry = with_config(MODEL)(
+    make_dataclass(
+        "AlarmThresholdsEntry",
+        [(each.name, _if_given[each.type], None) for each in fields(AlarmThresholds)],
+        frozen=True,
+        kw_only=True,
+    )
+)
+
+
+def _thresholds(entry: Any) -> Mapping[str, float]:
+    given = {name: value for name, value in vars(entry).items() if value is not None}
+    AlarmThresholds(**given)
+    return given
+
+
+Thresholds = Annotated[Mapping[str, float], made_of(_ThresholdsEntry, _thresholds)]
+"""Those of AlarmThresholds that are given, by the names of its props."""
 
 
 def _record_type(given: str | RecordType) -> RecordType:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from aws_cdk import aws_logs as logs
 from pydantic import with_config
 
 from .fabric import SECRET_NAME_PATTERN, FabricUser
 from .mistakes import Mistake, Mistakes, camel_case, found, one_line, place
-from .model import MODEL, Count, IfGiven, Many, at_most, described, json_schema, read
+from .model import MODEL, Count, IfGiven, Many, at_least, at_most, described, json_schema, read
 from .plain_file import RepeatedKeyError, read_json, read_plain
 from .record_type import DONOR
 from .setting_rules import broken_rules
@@ -32,6 +33,8 @@ from .setting_types import (
     InterfaceEndpoint,
     InterfaceEndpointId,
     KeyArn,
+    LimitsOfFunctions,
+    LogRetention,
     ManagedBlockchainMember,
     MspId,
     Nodes,
@@ -44,6 +47,7 @@ from .setting_types import (
     SecurityGroupId,
     StackName,
     SubnetId,
+    Thresholds,
     TlsRoots,
     TopicArn,
     UsagePlan,
@@ -251,6 +255,36 @@ class Settings:
         Annotated[Count, at_most(720)],
         described("Minutes, at most 720, between two sweeps of the last day's objects", 60),
     ] = 60
+    minimum_age_minutes: Annotated[
+        Count, at_least(5), described("Minutes, at least 5, before a sweep looks at an object", 15)
+    ] = 15
+    unretirable_age_days: Annotated[
+        Count,
+        described(
+            "Days before a sweep deletes an object without a verdict whose transaction id cannot be used up, because "
+            "the user's certificate was renewed; no orderer may hold an envelope for longer",
+            2,
+        ),
+    ] = 1
+    look_back_days: Annotated[
+        Count, described("Days after which sweeps pass an object over; more than unretirableAgeDays", 14)
+    ] = 14
+    functions: Annotated[
+        IfGiven[LimitsOfFunctions],
+        described(
+            "Memory, time-out and reserved concurrency of each record type's functions: upload, chaincode, query, "
+            "verify, sweep and verifyAll; what is left out stays as it is",
+            {"query": {"memoryMb": 2048}, "chaincode": {"memoryMb": 256, "reservedConcurrency": 50}},
+        ),
+    ] = None
+    log_retention: Annotated[
+        LogRetention,
+        described(
+            "How long logs of functions, workflows and API are kept, by the names of CDK's RetentionDays",
+            "ONE_YEAR",
+            default="THREE_MONTHS",
+        ),
+    ] = logs.RetentionDays.THREE_MONTHS
     url_expires_minutes: Annotated[
         Annotated[Count, at_most(60)],
         described("Minutes, at most 60, that a URL to a verified picture is good for", 5),
@@ -258,6 +292,14 @@ class Settings:
     monitoring: Annotated[
         Literal["create", "none"], described("Dashboard and alarms: create them, or have none", "create")
     ] = "create"
+    alarm_thresholds: Annotated[
+        IfGiven[Thresholds],
+        described(
+            "When alarms go off: the props of AlarmThresholds in camelCase; sweepOverdueHours is three times "
+            "sweepIntervalMinutes by default",
+            {"ledgerUnavailable": 20, "slowSeconds": 10, "certificateDaysLeft": 14},
+        ),
+    ] = None
     alarm_topic_arn: Annotated[
         IfGiven[TopicArn],
         described(

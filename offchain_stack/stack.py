@@ -22,7 +22,8 @@ from .monitoring import AlarmThresholds, OffChainMonitoring
 from .record_type import DONOR, RecordType
 from .records import OffChainRecords
 from .rest_api import OffChainApi
-from .settings import InterfaceEndpoint, Settings, SettingsError, error_of
+from .setting_types import InterfaceEndpoint, LimitsOfFunctions
+from .settings import Settings, SettingsError, error_of
 from .store import OffChainStore
 
 
@@ -80,6 +81,7 @@ class OffChainStack(cdk.Stack):
         # Before there were other types, donors had no part of their own: what is named "Default" changes no logical id.
         prefix = "" if record_type.name == DONOR.name else record_type.name
         hours = self._settings.verify_all_interval_hours
+        limits = self._settings.functions or LimitsOfFunctions()
         records = OffChainRecords(
             self,
             f"{prefix}Records" if prefix else "Default",
@@ -94,6 +96,16 @@ class OffChainStack(cdk.Stack):
             sweep_schedule=events.Schedule.rate(cdk.Duration.minutes(self._settings.sweep_interval_minutes)),
             verify_all_schedule=events.Schedule.rate(cdk.Duration.hours(hours)) if hours else None,
             url_expires=cdk.Duration.minutes(self._settings.url_expires_minutes),
+            minimum_age=cdk.Duration.minutes(self._settings.minimum_age_minutes),
+            unretirable_age=cdk.Duration.days(self._settings.unretirable_age_days),
+            look_back=cdk.Duration.days(self._settings.look_back_days),
+            log_retention=self._settings.log_retention,
+            upload_limits=limits.upload,
+            chaincode_limits=limits.chaincode,
+            query_limits=limits.query,
+            verify_limits=limits.verify,
+            sweep_limits=limits.sweep,
+            verify_all_limits=limits.verify_all,
         )
         outputs = {
             "StateMachineArn": records.workflow.state_machine.state_machine_arn,
@@ -108,6 +120,7 @@ class OffChainStack(cdk.Stack):
         topic = settings.alarm_topic_arn
         # Two runs may fail or be late before it is said that none succeeds; CloudWatch looks back a day at most.
         overdue = min(24, max(3, math.ceil(3 * settings.sweep_interval_minutes / 60)))
+        thresholds: dict[str, Any] = {"sweep_overdue_hours": overdue} | dict(settings.alarm_thresholds or {})
         return OffChainMonitoring(
             self,
             "Monitoring",
@@ -115,7 +128,7 @@ class OffChainStack(cdk.Stack):
             rest_api=self.api.rest_api,
             access_log_group=self.api.access_log_group,
             alarm_topic=sns.Topic.from_topic_arn(self, "AlarmTopic", topic) if topic else None,
-            thresholds=AlarmThresholds(sweep_overdue_hours=overdue),
+            thresholds=AlarmThresholds(**thresholds),
         )
 
     def _api(self, settings: Settings) -> OffChainApi:
@@ -126,6 +139,7 @@ class OffChainStack(cdk.Stack):
             "Api",
             access=self._access(settings),
             cloud_watch_role=settings.cloud_watch_role == "create",
+            log_retention=settings.log_retention,
             throttling_rate_limit=settings.throttling_rate_limit,
             throttling_burst_limit=settings.throttling_burst_limit,
             usage_plan=apigateway.UsagePlanProps(
@@ -216,6 +230,7 @@ class OffChainStack(cdk.Stack):
                 fabric_endpoint=self._existing_endpoint(endpoint) if isinstance(endpoint, InterfaceEndpoint) else None,
                 create_fabric_endpoint=endpoint == "create",
                 create_secrets_endpoint=secrets_endpoint,
+                log_retention=settings.log_retention,
                 **common,
             )
         vpc = self.vpc if secrets_endpoint else None

@@ -93,12 +93,17 @@ class OffChainStore(Construct):
     * `encryption_key`: a customer key for the new bucket; by default S3's own. Object hashes are then computed, because
       an ETag under KMS is no MD5.
     * `noncurrent_days`: days after which an object version that is no longer the newest is deleted; 30 by default.
+    * `noncurrent_expiration`: the same as a duration of whole days, in place of `noncurrent_days`; none by default.
+    * `removal_policy`: what becomes of the new bucket when the stack, or the construct, is removed; by default it is
+      retained, because the ledger goes on naming its objects. With `RemovalPolicy.DESTROY` CloudFormation deletes it if
+      it is empty, and fails if it is not.
     * `record_types`: whose prefixes the endpoint admits from the start; donors by default. `OffChainRecords` admits its
       own.
     * `access_log_bucket`: where S3 writes the new bucket's server access logs; nowhere by default. The API's,
       workflow's and functions' logs already name each write; CloudTrail data events are the other way.
 
-    Exposes `bucket` and `endpoint` (None where it is kept). The bucket outlives the stack.
+    Exposes `bucket` and `endpoint` (None where it is kept). Raises ValueError that names props which contradict each
+    other.
     """
 
     def __init__(
@@ -112,12 +117,18 @@ class OffChainStore(Construct):
         bucket: s3.IBucket | None = None,
         encryption_key: kms.IKey | None = None,
         noncurrent_days: int = 30,
+        noncurrent_expiration: cdk.Duration | None = None,
+        removal_policy: cdk.RemovalPolicy = cdk.RemovalPolicy.RETAIN,
         access_log_bucket: s3.IBucket | None = None,
         record_types: Sequence[RecordType] = (DONOR,),
     ) -> None:
         super().__init__(scope, id)
-        if bucket and (encryption_key or access_log_bucket):
-            raise ValueError("bucket: is there already, so encryption_key and access_log_bucket cannot be set on it")
+        if bucket and (encryption_key or access_log_bucket or removal_policy != cdk.RemovalPolicy.RETAIN):
+            raise ValueError(
+                "bucket: is there already, so encryption_key, access_log_bucket and removal_policy cannot be set on it"
+            )
+        if noncurrent_expiration and noncurrent_days != 30:
+            raise ValueError("noncurrent_days: contradicts noncurrent_expiration; give one of them")
         self._prefixes: list[str] = []
         self.bucket: s3.IBucket = bucket or s3.Bucket(
             self,
@@ -130,12 +141,12 @@ class OffChainStore(Construct):
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             enforce_ssl=True,
             minimum_tls_version=1.2,
-            removal_policy=cdk.RemovalPolicy.RETAIN,
+            removal_policy=removal_policy,
             server_access_logs_bucket=access_log_bucket,
             server_access_logs_prefix=f"{cdk.Names.unique_id(self)}/" if access_log_bucket else None,
             lifecycle_rules=[
                 s3.LifecycleRule(
-                    noncurrent_version_expiration=cdk.Duration.days(noncurrent_days),
+                    noncurrent_version_expiration=noncurrent_expiration or cdk.Duration.days(noncurrent_days),
                     expired_object_delete_marker=True,
                     abort_incomplete_multipart_upload_after=cdk.Duration.days(1),
                 )
