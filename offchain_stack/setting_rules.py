@@ -1,5 +1,6 @@
 """What the settings must be to each other. Each rule says what contradicts, or is missing beside others."""
 
+import itertools
 from collections.abc import Callable, Iterator, Set
 from typing import TYPE_CHECKING
 
@@ -111,15 +112,15 @@ def _require_a_member_for_names(settings: "Settings") -> Iterator[Finding]:
 
 def _require_prefixes_apart(settings: "Settings") -> Iterator[Finding]:
     """Each record type's functions may do with all objects below its prefix what they do with its own."""
-    types = settings.record_types
-    for each in types:
-        for other in types:
-            if each is not other and each.key_prefix.startswith(other.key_prefix):
-                yield (
-                    "record_types",
-                    f"the keyPrefix {each.key_prefix!r} of {each.name} is within {other.key_prefix!r} of {other.name}; "
-                    "choose prefixes of which none begins with another",
-                )
+    for each, other in itertools.permutations(settings.record_types, 2):
+        inner, outer = each.key_prefix, other.key_prefix
+        # The same prefix is said once.
+        if inner.startswith(outer) and (inner != outer or each.name < other.name):
+            yield (
+                "record_types",
+                f"the keyPrefix {inner!r} of {each.name} is within {outer!r} of {other.name}; choose prefixes of which "
+                "none begins with another",
+            )
 
 
 def _require_ages_in_order(settings: "Settings") -> Iterator[Finding]:

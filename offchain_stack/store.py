@@ -118,18 +118,19 @@ class OffChainStore(Construct):
         encryption_key: kms.IKey | None = None,
         noncurrent_days: int = 30,
         noncurrent_expiration: cdk.Duration | None = None,
-        removal_policy: cdk.RemovalPolicy = cdk.RemovalPolicy.RETAIN,
+        removal_policy: cdk.RemovalPolicy | None = None,
         access_log_bucket: s3.IBucket | None = None,
         record_types: Sequence[RecordType] = (DONOR,),
     ) -> None:
         super().__init__(scope, id)
-        if bucket and (encryption_key or access_log_bucket or removal_policy != cdk.RemovalPolicy.RETAIN):
+        if bucket and (encryption_key or access_log_bucket or removal_policy):
             raise ValueError(
                 "bucket: is there already, so encryption_key, access_log_bucket and removal_policy cannot be set on it"
             )
         if noncurrent_expiration and noncurrent_days != 30:
             raise ValueError("noncurrent_days: contradicts noncurrent_expiration; give one of them")
-        self._prefixes: list[str] = []
+        self._record_types: dict[str, RecordType] = {}
+        self._took_the_only_one = False
         self.bucket: s3.IBucket = bucket or s3.Bucket(
             self,
             "Bucket",
@@ -141,7 +142,7 @@ class OffChainStore(Construct):
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             enforce_ssl=True,
             minimum_tls_version=1.2,
-            removal_policy=removal_policy,
+            removal_policy=removal_policy or cdk.RemovalPolicy.RETAIN,
             server_access_logs_bucket=access_log_bucket,
             server_access_logs_prefix=f"{cdk.Names.unique_id(self)}/" if access_log_bucket else None,
             lifecycle_rules=[
@@ -186,42 +187,66 @@ class OffChainStore(Construct):
             )
 
     def admit_create(self, record_type: RecordType) -> None:
-        """Let the functions that write use the endpoint for `record_type`. Raises ValueError where its prefix lies in
-        another record type's, or the other way round."""
+        """Let the functions that write use the endpoint for `record_type`, which is then one of the store's. Raises
+        ValueError if its prefix and another record type's begin with each other, and if a grant did not name its record
+        type while the store had only one."""
         prefix = record_type.key_prefix
-        if prefix in self._prefixes:
+        known = self._record_types.get(prefix)
+        if known and known.name == record_type.name:
             return
-        for other in self._prefixes:
-            if prefix.startswith(other) or other.startswith(prefix):
-                raise ValueError(f"record_type: key_prefix {prefix!r} and {other!r} lie in each other; change one")
-        self._prefixes.append(prefix)
+        for other in self._record_types.values():
+            if prefix.startswith(other.key_prefix) or other.key_prefix.startswith(prefix):
+                named = f"{prefix!r} of {record_type.name} and {other.key_prefix!r} of {other.name}"
+                raise ValueError(f"record_type: key_prefix {named} lie in each other; change one")
+        if self._took_the_only_one:
+            raise ValueError(
+                f"record_type: a grant on the store named none while {self._only_record_type().name} was the only one; "
+                f"name it there, or {record_type.name} might be meant"
+            )
+        self._record_types[prefix] = record_type
         self.admit(actions=_WRITE_ACTIONS, resources=[self._objects(record_type)])
 
-    def admit_read(self, record_type: RecordType = DONOR) -> None:
-        """Let the functions that verify use the endpoint, too."""
+    def admit_read(self, record_type: RecordType | None = None) -> None:
+        """Let the functions that verify use the endpoint for `record_type`, by default the store's only one. Raises
+        ValueError if it has several."""
+        record_type = record_type or self._only_record_type()
         self.admit(actions=_READ_ACTIONS, resources=[self._objects(record_type)])
         self.admit(actions=["s3:ListBucketVersions"], resources=[self.bucket.bucket_arn])
 
-    def admit_sweep(self, record_type: RecordType = DONOR) -> None:
-        """Let the sweep use the endpoint, too."""
+    def admit_sweep(self, record_type: RecordType | None = None) -> None:
+        """Let the sweep use the endpoint for `record_type`, by default the store's only one. Raises ValueError if it
+        has several."""
+        record_type = record_type or self._only_record_type()
         self.admit(actions=_SWEEP_ACTIONS, resources=[self._objects(record_type)])
         self.admit(actions=["s3:ListBucketVersions"], resources=[self.bucket.bucket_arn])
 
-    def grant_write(self, grantee: iam.IGrantable, record_type: RecordType = DONOR) -> iam.Grant:
-        """Let `grantee` write objects under the record type's prefix and read back what it wrote."""
-        return grant_write(self.bucket, record_type, grantee)
+    def grant_write(self, grantee: iam.IGrantable, record_type: RecordType | None = None) -> iam.Grant:
+        """Let `grantee` write objects under the prefix of `record_type`, by default the store's only one, and read
+        back what it wrote. Raises ValueError if the store has several."""
+        return grant_write(self.bucket, record_type or self._only_record_type(), grantee)
 
-    def grant_delete_version(self, grantee: iam.IGrantable, record_type: RecordType = DONOR) -> iam.Grant:
-        """Let `grantee` delete versions of objects under the record type's prefix, each named by its id."""
-        return grant_delete_version(self.bucket, record_type, grantee)
+    def grant_delete_version(self, grantee: iam.IGrantable, record_type: RecordType | None = None) -> iam.Grant:
+        """Let `grantee` delete versions of objects under the prefix of `record_type`, by default the store's only one,
+        each named by its id. Raises ValueError if the store has several."""
+        return grant_delete_version(self.bucket, record_type or self._only_record_type(), grantee)
 
-    def grant_read(self, grantee: iam.IGrantable, record_type: RecordType = DONOR) -> iam.Grant:
-        """Let `grantee` list and read versions of objects under the record type's prefix."""
-        return grant_read(self.bucket, record_type, grantee)
+    def grant_read(self, grantee: iam.IGrantable, record_type: RecordType | None = None) -> iam.Grant:
+        """Let `grantee` list and read versions of objects under the prefix of `record_type`, by default the store's
+        only one. Raises ValueError if the store has several."""
+        return grant_read(self.bucket, record_type or self._only_record_type(), grantee)
 
-    def grant_sweep(self, grantee: iam.IGrantable, record_type: RecordType = DONOR) -> iam.Grant:
-        """Let `grantee` list, read, tag and delete versions of objects under the record type's prefix."""
-        return grant_sweep(self.bucket, record_type, grantee)
+    def grant_sweep(self, grantee: iam.IGrantable, record_type: RecordType | None = None) -> iam.Grant:
+        """Let `grantee` list, read, tag and delete versions of objects under the prefix of `record_type`, by default
+        the store's only one. Raises ValueError if the store has several."""
+        return grant_sweep(self.bucket, record_type or self._only_record_type(), grantee)
+
+    def _only_record_type(self) -> RecordType:
+        known = list(self._record_types.values())
+        if len(known) != 1:
+            names = ", ".join(each.name for each in known) or "none"
+            raise ValueError(f"record_type: the store's record types are {names}; say which one is meant")
+        self._took_the_only_one = True
+        return known[0]
 
     def _objects(self, record_type: RecordType) -> str:
         return self.bucket.arn_for_objects(f"{record_type.key_prefix}*")

@@ -1,7 +1,9 @@
 """What the constructs let others do, and the metrics that they name: each exactly, in the words of the service."""
 
+import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +18,7 @@ from stack_template import Template, aslist, flat, of_type
 from test_records import network
 
 from conftest import ROOT
-from offchain_stack import DONOR, OffChainRecords
+from offchain_stack import DONOR, OffChainRecords, OffChainStore
 
 GRANTS: dict[str, tuple[Callable[[OffChainRecords, iam.Role], Any], set[tuple[str, str]]]] = {
     "create": (
@@ -95,6 +97,76 @@ def test_a_grant_is_what_it_says_and_no_more(
         for action in aslist(statement["Action"])
         for resource in aslist(statement["Resource"])
     } == expected
+
+
+INVOICE = dataclasses.replace(DONOR, name="Invoice", path="invoices", key_prefix="invoices/")
+STORE_GRANTS = {
+    "write": OffChainStore.grant_write,
+    "delete": OffChainStore.grant_delete_version,
+    "read": OffChainStore.grant_read,
+    "sweep": OffChainStore.grant_sweep,
+}
+StoreGrant = Callable[..., iam.Grant]
+
+
+class Store:
+    """A store in somebody's stack, and the role of somebody who may do nothing yet."""
+
+    def __init__(self, **props: Any) -> None:
+        self.stack = cdk.Stack(cdk.App(context={"aws:cdk:bundling-stacks": []}), "Stack")
+        self.store = OffChainStore(self.stack, "Store", vpc=ec2.Vpc(self.stack, "Vpc", max_azs=2), **props)
+        self.role = iam.Role(self.stack, "Somebody", assumed_by=iam.AccountRootPrincipal())
+
+    def objects(self) -> set[str]:
+        """The prefixes under which the role may do something with objects."""
+        policies = [each for each in self.stack.node.find_all() if isinstance(each, iam.CfnPolicy)]
+        text = json.dumps([self.stack.resolve(each.policy_document) for each in policies])
+        return set(re.findall(r'"/([^"]*?)\*"', text))
+
+
+@pytest.mark.parametrize("grant", STORE_GRANTS.values(), ids=STORE_GRANTS)
+class TestGrantsOnAStore:
+    def test_are_about_its_only_record_type(self, grant: StoreGrant) -> None:
+        for record_type in (DONOR, INVOICE):
+            made = Store(record_types=[record_type])
+            grant(made.store, made.role)
+            assert made.objects() == {record_type.key_prefix}
+
+    def test_name_one_of_several(self, grant: StoreGrant) -> None:
+        made = Store(record_types=[DONOR, INVOICE])
+        with pytest.raises(ValueError, match=r"^record_type: the store's record types are Donor, Invoice; say which"):
+            grant(made.store, made.role)
+        grant(made.store, made.role, INVOICE)
+        assert made.objects() == {"invoices/"}
+
+    def test_name_one_where_another_comes_later(self, grant: StoreGrant) -> None:
+        made = Store()
+        grant(made.store, made.role)
+        with pytest.raises(ValueError, match=r"^record_type: a grant on the store named none while Donor was the only"):
+            made.store.admit_create(INVOICE)
+        named = Store()
+        grant(named.store, named.role, DONOR)
+        named.store.admit_create(INVOICE)
+
+    def test_need_a_record_type(self, grant: StoreGrant) -> None:
+        made = Store(record_types=[])
+        with pytest.raises(
+            ValueError, match=r"^record_type: the store's record types are none; say which one is meant"
+        ):
+            grant(made.store, made.role)
+
+
+def test_what_an_endpoint_admits_is_of_a_record_type_that_is_known() -> None:
+    several = Store(record_types=[DONOR, INVOICE]).store
+    for admit in (several.admit_read, several.admit_sweep):
+        with pytest.raises(ValueError, match=r"^record_type: the store's record types are Donor, Invoice"):
+            admit()
+
+
+def test_two_record_types_do_not_share_a_prefix() -> None:
+    other = dataclasses.replace(INVOICE, key_prefix=DONOR.key_prefix)
+    with pytest.raises(ValueError, match=r"^record_type: key_prefix 'ngo-donor-images/' of Invoice and"):
+        Store(record_types=[DONOR, other])
 
 
 def described(made: Records, metric: cloudwatch.Metric) -> dict[str, Any]:

@@ -327,6 +327,10 @@ IN_A_SETTING: dict[str, tuple[str, tuple[str, ...]]] = {
         invoice(keyPrefix="ngo-donor-images/invoices/"),
         ("offchain.recordTypes: the keyPrefix 'ngo-donor-images/invoices/' of Invoice is within", "choose prefixes"),
     ),
+    "two with one prefix": (
+        invoice(keyPrefix="ngo-donor-images/"),
+        ("offchain.recordTypes: the keyPrefix 'ngo-donor-images/' of Donor is within 'ngo-donor-images/' of Invoice",),
+    ),
     "two with one path": (invoice(path="donors", keyPrefix="a/"), ("recordTypes: wrong: 'donors' is there twice",)),
     "an error code that means something": (
         invoice(notFoundError="Forbidden"),
