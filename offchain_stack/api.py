@@ -15,6 +15,7 @@ from .integration import CONTENT_TYPE, RequestParameter, WorkflowIntegration, cr
 from .record_type import DONOR, RecordType
 from .rest_api import OffChainApi
 from .same_callers import require_same_callers
+from .trust import api_gateway_service
 
 
 class RecordApi(Construct):
@@ -76,7 +77,7 @@ class RecordApi(Construct):
         if callers:
             callers.require_access(self.access)
         require_same_callers(self, state_machine, callers)
-        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("apigateway.amazonaws.com"))
+        self.role = iam.Role(self, "Role", assumed_by=api_gateway_service())
         state_machine.grant_start_sync_execution(self.role)
         self.model = apigateway.Model(
             self,

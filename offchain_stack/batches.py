@@ -1,11 +1,13 @@
 """The work over the whole bucket: a function, batch after batch, by schedule or by hand."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
@@ -13,6 +15,7 @@ from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
 from .state_machine import SERVICE_ERRORS, THROTTLED, Workflow, retry
+from .trust import events_service
 
 
 class _BatchWorkflow(Workflow):
@@ -56,8 +59,15 @@ class _BatchWorkflow(Workflow):
         self._make(name.next(one), functions=[function], timeout=cdk.Duration.hours(24))
         self.rule = self._start("Schedule", schedule, event) if schedule else None
 
+    @functools.cached_property
+    def _starter(self) -> iam.Role:
+        """The role by which the rules start the state machine, under the id that CDK itself would give it."""
+        return iam.Role(self.state_machine, "EventsRole", assumed_by=events_service(self))
+
     def _start(self, id: str, schedule: events.Schedule, event: Mapping[str, Any]) -> events.Rule:
-        start = targets.SfnStateMachine(self.state_machine, input=events.RuleTargetInput.from_object(dict(event)))
+        start = targets.SfnStateMachine(
+            self.state_machine, input=events.RuleTargetInput.from_object(dict(event)), role=self._starter
+        )
         return events.Rule(self, id, schedule=schedule, targets=[start])
 
 

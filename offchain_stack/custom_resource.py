@@ -11,6 +11,7 @@ from constructs import Construct
 
 from .acknowledgements import acknowledge
 from .packaging import RUNTIME, code
+from .trust import lambda_service
 
 
 class CustomResourceProvider(Construct):
@@ -35,7 +36,7 @@ class CustomResourceProvider(Construct):
     ) -> None:
         super().__init__(scope, id)
         self.log_group = logs.LogGroup(self, "Logs", retention=log_retention)
-        self.function_role = iam.Role(self, "FunctionRole", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        self.function_role = iam.Role(self, "FunctionRole", assumed_by=lambda_service(self))
         self.log_group.grant_write(self.function_role)
         self.function = lambda_.Function(
             self,
@@ -55,7 +56,7 @@ class CustomResourceProvider(Construct):
         self.function.node.add_dependency(self.function_role)
         acknowledge(self.function, {"L1": "Python 3.13 is supported until 2029; as the other functions."})
         self.provider_log_group = logs.LogGroup(self, "ProviderLogs", retention=log_retention)
-        self.provider_role = iam.Role(self, "ProviderRole", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        self.provider_role = iam.Role(self, "ProviderRole", assumed_by=lambda_service(self))
         self.provider_role.add_to_policy(
             iam.PolicyStatement(
                 actions=["lambda:GetFunction", "lambda:InvokeFunction"], resources=[self.function.function_arn]

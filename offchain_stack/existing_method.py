@@ -16,8 +16,10 @@ from .acknowledgements import acknowledge_policy, resource
 from .callers import Callers
 from .custom_resource import CustomResourceProvider
 from .integration import CONTENT_TYPE, WorkflowIntegration, create_integration
+from .keys import grant_key
 from .record_type import DONOR, RecordType
 from .same_callers import require_same_callers
+from .trust import api_gateway_service
 
 _METHODS = ("ANY", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
@@ -84,7 +86,7 @@ class ExistingMethod(Construct):
         self.backup_key = f"adopted-methods/{rest_api.rest_api_id}/{stage_name}/{http_method}{self._path}.json"
         # Another target gets resources of its own: the former ones keep the rights to put the former method back.
         target = Construct(self, f"Target{self._digest()}")
-        self.role = iam.Role(target, "Role", assumed_by=iam.ServicePrincipal("apigateway.amazonaws.com"))
+        self.role = iam.Role(target, "Role", assumed_by=api_gateway_service())
         state_machine.grant_start_sync_execution(self.role)
         self.handler = CustomResourceProvider(
             target,
@@ -169,7 +171,7 @@ class ExistingMethod(Construct):
             )
         )
         if bucket.encryption_key:
-            bucket.encryption_key.grant(role, "kms:Decrypt", "kms:GenerateDataKey")
+            grant_key(bucket.encryption_key, role, "kms:Decrypt", "kms:GenerateDataKey", service="s3")
         unknown = "Ids that API Gateway gives; the API and the method's verb are named."
         acknowledge_policy(
             role,

@@ -16,7 +16,8 @@ from constructs import Construct
 
 from . import pem
 from .connection_profile import ConnectionProfile
-from .endpoint import Endpoint, tcp
+from .endpoint import HTTPS, Endpoint, Way, endpoint_peers, tcp
+from .keys import grant_key
 from .managed_blockchain import (
     MANAGED_BLOCKCHAIN_PORTS,
     HyperledgerFabricNetwork,
@@ -24,11 +25,11 @@ from .managed_blockchain import (
     fabric_interface_endpoint,
     managed_blockchain_tls_roots,
 )
+from .secret_arns import secret_arns
 
 SECRET_NAME_PATTERN = "dev/fabricOrgs/{member}/{user}/{part}"  # noqa: S105
 """The workshop's secret names: `part` is `signcert` for the certificate and `pk` for the private key."""
 
-_FULL_ARN = re.compile(r"arn:[^:]+:secretsmanager:.*:secret:.+-[A-Za-z0-9]{6}")
 _S3_LOCATION = re.compile(r"s3://((?:[a-z0-9.-]|\$\{Token\[[^\]]+\]\})+)/(.+)")
 
 
@@ -37,7 +38,9 @@ class FabricUser:
     """A Fabric identity.
 
     * `name`: what requests call it.
-    * `certificate`, `private_key`: names or ARNs of secrets that hold plain PEM.
+    * `certificate`, `private_key`: names or ARNs of secrets that hold plain PEM. They may be tokens, such as
+      `Secret.from_secret_name_v2(...).secret_arn` or a name with a parameter in it. One that is a token as a whole, or
+      begins with one, is of a secret in the stack's account and region.
     """
 
     name: str
@@ -59,12 +62,17 @@ class ChaincodeOptions(TypedDict, total=False):
     * `endorsing_organizations`: how many organisations the endorsing peers must be of, or which, by their MSP ids; by
       default those that the chaincode's endorsement policy asks for.
     * `secrets_key`: the customer key that encrypts the users' secrets; none by default.
+    * `tls_roots_key`: the customer key that encrypts the TLS roots' object in S3; none by default.
+    * `secrets_endpoint`: the Secrets Manager interface endpoint that the VPC has, whose security groups then let the
+      functions through; none by default. Its policy must admit reading the users' secrets.
     """
 
     chaincode: Required[str]
     endorsements: int
     endorsing_organizations: int | Sequence[str] | None
     secrets_key: kms.IKey | None
+    tls_roots_key: kms.IKey | None
+    secrets_endpoint: ec2.IInterfaceVpcEndpoint | None
 
 
 class FabricNetwork(Construct):
@@ -84,10 +92,10 @@ class FabricNetwork(Construct):
     * `ports`: ranges of TCP ports, such as `[(7050, 7051)]`, where addresses are tokens; by default those of the
       addresses.
     * `users`: the Fabric users that a request may name; the first is the default.
-    * `secrets_key`: the customer key that encrypts the users' secrets; none by default.
+    * `secrets_key`, `tls_roots_key`, `secrets_endpoint`: as `ChaincodeOptions` has them.
     * `vpc`: makes an interface endpoint for Secrets Manager there; by default none is made, for functions whose subnets
       reach Secrets Manager already. Its private DNS name takes over all Secrets Manager traffic of the VPC, and its
-      policy admits reading these users' secrets only.
+      policy admits reading these users' secrets only, and what `admit_secrets` adds.
     * `subnets`: where that endpoint is; by default the VPC's private ones.
     * `fabric_endpoint`: the interface endpoint by which the nodes are reached, whose security groups then let the
       functions through; none by default.
@@ -95,9 +103,9 @@ class FabricNetwork(Construct):
     Where less is to be typed: `from_connection_profile`, `from_managed_blockchain` and
     `from_hyperledger_fabric_network`.
 
-    Exposes `users`, `secrets_endpoint` (None without `vpc`), `fabric_endpoint`, and for functions of your own `ports`,
-    `tls_roots_arn`, `identities_environment`, `ledger_environment` and `network_environment`. Raises ValueError naming
-    the argument that is wrong.
+    Exposes `users`, `secrets_endpoint` (made here or given; None without both), `fabric_endpoint`, and for functions of
+    your own `ports`, `tls_roots_arn`, `identities_environment`, `ledger_environment`, `network_environment`,
+    `ways_to_secrets` and `ways_to_ledger`. Raises ValueError naming the argument that is wrong.
     """
 
     @classmethod
@@ -170,7 +178,8 @@ class FabricNetwork(Construct):
         * `subnets`: where in it; by default its private ones.
         * `fabric_endpoint`: the member's interface endpoint, where the VPC has one; by default one is made.
         * `create_fabric_endpoint`: False where the nodes are reached without one known here; True by default.
-        * `create_secrets_endpoint`: False where the functions' subnets reach Secrets Manager already; True by default.
+        * `create_secrets_endpoint`: False where the functions' subnets reach Secrets Manager already; True by default,
+          if `options` name no `secrets_endpoint`.
         * `log_retention`: how long the logs of the look-up are kept; three months by default.
         * `options`: those of `ChaincodeOptions`.
         """
@@ -197,7 +206,7 @@ class FabricNetwork(Construct):
             fabric_endpoint=fabric_endpoint,
             channel=channel,
             users=users,
-            vpc=vpc if create_secrets_endpoint else None,
+            vpc=vpc if create_secrets_endpoint and not options.get("secrets_endpoint") else None,
             subnets=subnets,
             **options,
         )
@@ -263,12 +272,16 @@ class FabricNetwork(Construct):
         endorsing_organizations: int | Sequence[str] | None = None,
         ports: Sequence[tuple[int, int]] | None = None,
         secrets_key: kms.IKey | None = None,
+        tls_roots_key: kms.IKey | None = None,
+        secrets_endpoint: ec2.IInterfaceVpcEndpoint | None = None,
         vpc: ec2.IVpc | None = None,
         subnets: ec2.SubnetSelection | None = None,
         fabric_endpoint: ec2.IInterfaceVpcEndpoint | None = None,
     ) -> None:
         super().__init__(scope, id)
         self.fabric_endpoint = fabric_endpoint
+        if vpc and secrets_endpoint:
+            raise ValueError("secrets_endpoint: leave out the vpc, which is where another one would be made")
         for name, value in (("peers", peers), ("orderers", orderers), ("users", users)):
             if not value:
                 raise ValueError(f"{name}: at least one is needed")
@@ -284,13 +297,22 @@ class FabricNetwork(Construct):
                 raise ValueError(
                     f"tls_roots: {error}. Give PEM text, or a location such as 's3://bucket/tls-chain.pem'"
                 ) from error
+        if tls_roots_key and not location:
+            raise ValueError("tls_roots_key: is for tls_roots in S3; leave it out")
         self.users = tuple(users)
-        self._secrets_key = secrets_key
-        of_addresses = {(port, port) for endpoint in (*peers, *orderers) if (port := endpoint.port)}
-        self.ports = sorted({*(ports or ()), *of_addresses})
+        self._secrets_key, self._tls_roots_key = secrets_key, tls_roots_key
+        self._certificate_arns = self._arns("certificate", [user.certificate for user in users])
+        self._private_key_arns = self._arns("private_key", [user.private_key for user in users])
+        self.ports = sorted({*(ports or ()), *(ports for _, ports in _ways(peers, orderers))})
         """Ranges of TCP ports of the peers and orderers."""
         if not self.ports:
             raise ValueError("ports: needed where all addresses are tokens, such as [(7050, 7051)]")
+        self.ways_to_ledger: list[Way] = (
+            [(peer, each) for peer in endpoint_peers(fabric_endpoint) for each in self.ports]
+            if fabric_endpoint
+            else [*_ways(peers, orderers), *((ec2.Peer.any_ipv4(), each) for each in ports or ())]
+        )
+        """To whom a function connects for the ledger: the groups of `fabric_endpoint`, else each node."""
         self.tls_roots_arn: str | None = None
         """ARN of the S3 object with the TLS roots; None where they are PEM text."""
         if location:
@@ -322,48 +344,54 @@ class FabricNetwork(Construct):
             fabric["endorsingOrganizations"] = endorsing_organizations
         self.network_environment = {"FABRIC_NETWORK": json.dumps(fabric)}
         """Environment of a function that talks to the ledger."""
-        self.secrets_endpoint: ec2.InterfaceVpcEndpoint | None = None
+        self.secrets_endpoint = secrets_endpoint
+        self._own_secrets_endpoint: ec2.InterfaceVpcEndpoint | None = None
         if vpc:
-            self._endpoint_group = ec2.SecurityGroup(
-                self, "EndpointSecurityGroup", vpc=vpc, description="Secrets Manager endpoint", allow_all_outbound=False
+            self.secrets_endpoint = self._own_secrets_endpoint = secrets_interface_endpoint(self, vpc, subnets)
+            self._admit_secrets([*self._certificate_arns, *self._private_key_arns])
+        self.ways_to_secrets: list[Way] = [(peer, HTTPS) for peer in endpoint_peers(self.secrets_endpoint)]
+        """To whom a function connects for the users' secrets: the endpoint's groups, where they are known."""
+
+    def admit_secrets(self, secrets: Sequence[str]) -> None:
+        """Let this account's principals read further `secrets` (names or ARNs; `*` stands for any characters) through
+        the Secrets Manager endpoint made here: those of other deployments in the VPC. Raises ValueError if none was
+        made."""
+        if not self._own_secrets_endpoint:
+            raise ValueError("secrets: no Secrets Manager endpoint is made here; its owner has to admit them")
+        self._admit_secrets([arn for secret in secrets for arn in secret_arns(self, secret)])
+
+    def _admit_secrets(self, arns: Sequence[str]) -> None:
+        assert self._own_secrets_endpoint  # noqa: S101
+        self._own_secrets_endpoint.add_to_policy(
+            iam.PolicyStatement(
+                principals=[iam.AnyPrincipal()],
+                actions=["secretsmanager:GetSecretValue"],
+                resources=list(arns),
+                conditions={"StringEquals": {"aws:PrincipalAccount": cdk.Stack.of(self).account}},
             )
-            self.secrets_endpoint = ec2.InterfaceVpcEndpoint(
-                self,
-                "SecretsManagerEndpoint",
-                vpc=vpc,
-                service=ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER,
-                subnets=subnets,
-                open=False,
-                security_groups=[self._endpoint_group],
-            )
-            self.secrets_endpoint.add_to_policy(
-                iam.PolicyStatement(
-                    principals=[iam.AnyPrincipal()],
-                    actions=["secretsmanager:GetSecretValue"],
-                    resources=[*self._certificate_arns(), *self._private_key_arns()],
-                    conditions={"StringEquals": {"aws:PrincipalAccount": cdk.Stack.of(self).account}},
-                )
-            )
+        )
 
     def grant_read_certificates(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let `grantee` read the users' certificates, not their keys."""
-        return self._grant_read(grantee, self._certificate_arns())
+        return self._grant_read(grantee, self._certificate_arns)
 
     def grant_read_identities(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let `grantee` read the users' certificates and private keys: to sign in their name."""
-        return self._grant_read(grantee, [*self._certificate_arns(), *self._private_key_arns()])
+        return self._grant_read(grantee, [*self._certificate_arns, *self._private_key_arns])
 
     def grant_read_tls_roots(self, grantee: iam.IGrantable) -> None:
         """Let `grantee` read the TLS roots where they are in S3."""
         if self.tls_roots_arn:
             iam.Grant.add_to_principal(grantee=grantee, actions=["s3:GetObject"], resource_arns=[self.tls_roots_arn])
+        if self._tls_roots_key:
+            grant_key(self._tls_roots_key, grantee, "kms:Decrypt", service="s3")
 
     def allow_secrets_from(self, client: ec2.IPeer) -> None:
-        """Let `client`, such as a function's security group, connect to the Secrets Manager endpoint made here, if one
-        was."""
+        """Let `client`, such as a function's security group, connect to `secrets_endpoint`, if there is one."""
         if self.secrets_endpoint:
-            # In the client's stack where it is another one: the endpoint's must not depend on it.
-            self._endpoint_group.add_ingress_rule(client, ec2.Port.HTTPS, None, True)
+            for group in self.secrets_endpoint.connections.security_groups:
+                # In the client's stack where it is another one: the endpoint's must not depend on it.
+                group.add_ingress_rule(client, ec2.Port.HTTPS, None, True)
 
     def allow_ledger_from(self, client: ec2.IPeer) -> None:
         """Let `client`, such as a function's security group, connect to the nodes through `fabric_endpoint`, if there
@@ -375,29 +403,16 @@ class FabricNetwork(Construct):
 
     def _grant_read(self, grantee: iam.IGrantable, arns: Sequence[str]) -> iam.Grant:
         if self._secrets_key:
-            self._secrets_key.grant_decrypt(grantee)
+            grant_key(self._secrets_key, grantee, "kms:Decrypt", service="secretsmanager")
         return iam.Grant.add_to_principal(
             grantee=grantee, actions=["secretsmanager:GetSecretValue"], resource_arns=list(arns)
         )
 
-    def _certificate_arns(self) -> list[str]:
-        return [self._arn(user.certificate) for user in self.users]
-
-    def _private_key_arns(self) -> list[str]:
-        return [self._arn(user.private_key) for user in self.users]
-
-    def _arn(self, secret: str) -> str:
-        """The secret's ARN; Secrets Manager ends it with six characters of its own, which a name does not tell."""
-        if cdk.Token.is_unresolved(secret) or _FULL_ARN.fullmatch(secret):
-            return secret
-        if secret.startswith("arn:"):
-            return f"{secret}-??????"
-        return cdk.Stack.of(self).format_arn(
-            service="secretsmanager",
-            resource="secret",
-            resource_name=f"{secret}-??????",
-            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
-        )
+    def _arns(self, name: str, secrets: Sequence[str]) -> list[str]:
+        try:
+            return [arn for secret in secrets for arn in secret_arns(self, secret)]
+        except ValueError as error:
+            raise ValueError(f"users: {name}: {error}") from error
 
 
 def _require_organizations(wanted: int | Sequence[str], peers: Sequence[Endpoint]) -> None:
@@ -413,3 +428,26 @@ def _require_organizations(wanted: int | Sequence[str], peers: Sequence[Endpoint
     missing = [msp_id for msp_id in wanted if msp_id not in known]
     if len(wanted) > most or (missing and None not in known):
         raise ValueError(f"endorsing_organizations: no peer is of {', '.join(missing or wanted)}")
+
+
+def _ways(peers: Sequence[Endpoint], orderers: Sequence[Endpoint]) -> list[Way]:
+    """Of the nodes whose ports are known."""
+    return [(node.peer, (node.port, node.port)) for node in (*peers, *orderers) if node.port]
+
+
+def secrets_interface_endpoint(
+    scope: Construct, vpc: ec2.IVpc, subnets: ec2.SubnetSelection | None
+) -> ec2.InterfaceVpcEndpoint:
+    """An interface endpoint to Secrets Manager, closed until its security group lets somebody in."""
+    group = ec2.SecurityGroup(
+        scope, "EndpointSecurityGroup", vpc=vpc, description="Secrets Manager endpoint", allow_all_outbound=False
+    )
+    return ec2.InterfaceVpcEndpoint(
+        scope,
+        "SecretsManagerEndpoint",
+        vpc=vpc,
+        service=ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER,
+        subnets=subnets,
+        open=False,
+        security_groups=[group],
+    )

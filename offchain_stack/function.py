@@ -1,5 +1,6 @@
 """A Lambda function of ours: in the VPC, with a role, a security group and a log group of its own."""
 
+import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Required, TypedDict
@@ -14,16 +15,17 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from .acknowledgements import ANY_RESOURCE, acknowledge, acknowledge_policy, resource
-from .endpoint import tcp
+from .endpoint import HTTPS, Way, distinct, tcp
 from .fabric import FabricNetwork
 from .packaging import RUNTIME, code
 from .record_type import RecordType
+from .trust import lambda_service
 
 METRIC_NAMESPACE = "OffChainStack"
 """Of the metrics that the functions emit themselves."""
 
 _ENVIRONMENT_LIMIT = 4_096
-_HTTPS = (443, 443)
+_DNS = 53
 
 
 class FunctionOptions(TypedDict, total=False):
@@ -31,7 +33,12 @@ class FunctionOptions(TypedDict, total=False):
 
     * `vpc`: where it runs; required.
     * `subnets`: which of its subnets; by default the private ones.
-    * `security_groups`: must let the function out to HTTPS and to the ledger's ports; by default one is made.
+    * `security_groups`: must let the function out to HTTPS and to the ledger's ports; by default one is made, which
+      lets it out to what it needs, as narrowly as that is known.
+    * `s3_prefix_list`: that of S3 in the region (`com.amazonaws.<region>.s3`), so that the group made lets the function
+      out to S3 alone where it would otherwise be any address on port 443; none by default.
+    * `dns_servers`: addresses (IPv4, or ranges in CIDR form) of the VPC's own DNS servers, to which the group made lets
+      the function out; none by default, as Amazon's need no rule.
     * `memory_size`: MiB; Lambda gives a share of a processor in proportion. The default is the function's own.
     * `timeout`: by default the function's own, which fits into the workflow's time.
     * `reserved_concurrency`: how many may run at once; by default the account's limit.
@@ -41,6 +48,8 @@ class FunctionOptions(TypedDict, total=False):
     vpc: Required[ec2.IVpc]
     subnets: ec2.SubnetSelection | None
     security_groups: Sequence[ec2.ISecurityGroup] | None
+    s3_prefix_list: ec2.IPrefixList | None
+    dns_servers: Sequence[str] | None
     memory_size: int | None
     timeout: cdk.Duration | None
     reserved_concurrency: int | None
@@ -107,7 +116,8 @@ class VpcFunction(Construct):
         timeout: cdk.Duration,
         options: FunctionOptions,
         exclude: Sequence[str] = (),
-        ports: Sequence[tuple[int, int]] = (),
+        ways: Sequence[Way] = (),
+        uses_s3: bool = True,
     ) -> None:
         super().__init__(scope, id)
         self._service, self._record_type = f"offchain-{service}", record_type
@@ -126,7 +136,7 @@ class VpcFunction(Construct):
         self.log_group = logs.LogGroup(
             self, "Logs", retention=options.get("log_retention", logs.RetentionDays.THREE_MONTHS)
         )
-        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        self.role = iam.Role(self, "Role", assumed_by=lambda_service(self))
         self.log_group.grant_write(self.role)
         # What Lambda itself needs to attach the function to the VPC; EC2 has no narrower resource for it.
         self.role.add_to_policy(
@@ -144,7 +154,7 @@ class VpcFunction(Construct):
         )
         self.security_groups = list(
             options.get("security_groups")
-            or [self._make_security_group(options["vpc"], description, sorted({_HTTPS, *ports}))]
+            or [self._make_security_group(options, description, [*ways, *(_ways_to_s3(options) if uses_s3 else ())])]
         )
         self.function = lambda_.Function(
             self,
@@ -219,11 +229,16 @@ class VpcFunction(Construct):
         )
 
     def _make_security_group(
-        self, vpc: ec2.IVpc, description: str, ports: Sequence[tuple[int, int]]
+        self, options: FunctionOptions, description: str, ways: Sequence[Way]
     ) -> ec2.SecurityGroup:
-        group = ec2.SecurityGroup(self, "SecurityGroup", vpc=vpc, description=description, allow_all_outbound=False)
-        for each in ports:
-            group.add_egress_rule(ec2.Peer.any_ipv4(), tcp(each))
+        group = ec2.SecurityGroup(
+            self, "SecurityGroup", vpc=options["vpc"], description=description, allow_all_outbound=False
+        )
+        for peer, ports in distinct(ways):
+            group.add_egress_rule(peer, tcp(ports))
+        for server in options.get("dns_servers") or ():
+            for port in (ec2.Port.udp(_DNS), ec2.Port.tcp(_DNS)):
+                group.add_egress_rule(_address(server), port)
         return group
 
     def _reach(self, network: FabricNetwork, *, ledger: bool) -> None:
@@ -236,6 +251,20 @@ class VpcFunction(Construct):
     def _acknowledge_prefix(self, bucket: s3.IBucket, record_type: RecordType, reason: str) -> None:
         arn = bucket.arn_for_objects(f"{record_type.key_prefix}*")
         acknowledge_policy(self.role, {resource(self, arn): reason})
+
+
+def _ways_to_s3(options: FunctionOptions) -> list[Way]:
+    known = options.get("s3_prefix_list")
+    return [(ec2.Peer.prefix_list(known.prefix_list_id) if known else ec2.Peer.any_ipv4(), HTTPS)]
+
+
+def _address(server: str) -> ec2.IPeer:
+    if cdk.Token.is_unresolved(server):
+        return ec2.Peer.ipv4(server)
+    try:
+        return ec2.Peer.ipv4(str(ipaddress.IPv4Network(server)))
+    except ValueError as error:
+        raise ValueError(f"dns_servers: {server!r} is neither an IPv4 address nor a range: {error}") from error
 
 
 class LedgerFunction(VpcFunction):
@@ -256,6 +285,7 @@ class LedgerFunction(VpcFunction):
         timeout: cdk.Duration,
         options: FunctionOptions,
         environment: Mapping[str, str] | None = None,
+        uses_bucket: bool = False,
     ) -> None:
         super().__init__(
             scope,
@@ -265,7 +295,8 @@ class LedgerFunction(VpcFunction):
             description=description,
             record_type=record_type,
             environment=network.identities_environment | network.network_environment | dict(environment or {}),
-            ports=network.ports,
+            ways=[*network.ways_to_secrets, *network.ways_to_ledger],
+            uses_s3=uses_bucket or network.tls_roots_arn is not None,
             memory_size=memory_size,
             timeout=timeout,
             options=options,

@@ -66,6 +66,7 @@ class UploadFunction(VpcFunction):
             memory_size=512,
             timeout=cdk.Duration.seconds(10),
             options=options,
+            ways=network.ways_to_secrets if plan_transactions else (),
         )
         grant_write(bucket, record_type, self.function)
         self._acknowledge_prefix(
@@ -225,6 +226,7 @@ class VerifyAllFunction(LedgerFunction):
             memory_size=1024,
             timeout=cdk.Duration.minutes(5),
             options=options,
+            uses_bucket=True,
         )
         grant_read(bucket, record_type, self.function)
         self._acknowledge_prefix(bucket, record_type, _READS)
@@ -296,6 +298,7 @@ class SweepFunction(LedgerFunction):
             memory_size=512,
             timeout=cdk.Duration.minutes(5),
             options=options,
+            uses_bucket=True,
         )
         grant_sweep(bucket, record_type, self.function)
         self._acknowledge_prefix(

@@ -12,6 +12,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from .acknowledgements import ANY_RESOURCE, acknowledge_policy
+from .trust import states_service
 
 THROTTLED = "Lambda.TooManyRequestsException"
 """Lambda's refusal to start an invocation: the function's code did not run."""
@@ -42,7 +43,7 @@ class Workflow(Construct):
     def __init__(self, scope: Construct, id: str, *, log_retention: logs.RetentionDays) -> None:
         super().__init__(scope, id)
         self.log_group = logs.LogGroup(self, "Logs", retention=log_retention)
-        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("states.amazonaws.com"))
+        self.role = iam.Role(self, "Role", assumed_by=states_service(self))
 
     def grant_start_sync_execution(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let `grantee` run the workflow, an EXPRESS one, and wait for its end."""

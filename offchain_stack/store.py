@@ -10,9 +10,11 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from .acknowledgements import acknowledge
+from .keys import grant_key
 from .record_type import DONOR, RecordType
 
 _WRITE_ACTIONS = ["s3:GetObject", "s3:PutObject"]
+"""To HEAD an object, which tells a writer whose version lies under the key, S3 asks for the right to GET it."""
 _READ_ACTIONS = ["s3:GetObject", "s3:GetObjectVersion"]
 _SWEEP_ACTIONS = [
     "s3:DeleteObjectVersion",
@@ -23,9 +25,14 @@ _SWEEP_ACTIONS = [
 
 
 def grant_write(bucket: s3.IBucket, record_type: RecordType, grantee: iam.IGrantable) -> iam.Grant:
-    """Let `grantee` write objects under the record type's prefix and read back what it wrote; not delete, not list."""
+    """Let `grantee` write objects under the record type's prefix and read their metadata; not delete, not list.
+
+    S3 has no narrower right to metadata than `s3:GetObject`, which reads data as well. If a customer key encrypts the
+    bucket, the data stays unreadable: `kms:Decrypt` is not granted, and S3 needs it neither for HEAD nor for a write in
+    one part.
+    """
     if bucket.encryption_key:
-        bucket.encryption_key.grant(grantee, "kms:Decrypt", "kms:GenerateDataKey")
+        grant_key(bucket.encryption_key, grantee, "kms:GenerateDataKey", service="s3")
     return iam.Grant.add_to_principal(
         grantee=grantee, actions=_WRITE_ACTIONS, resource_arns=[bucket.arn_for_objects(f"{record_type.key_prefix}*")]
     )
@@ -56,7 +63,7 @@ def grant_sweep(bucket: s3.IBucket, record_type: RecordType, grantee: iam.IGrant
 def grant_read(bucket: s3.IBucket, record_type: RecordType, grantee: iam.IGrantable) -> iam.Grant:
     """Let `grantee` list the versions under the record type's prefix and read them; not write, not delete."""
     if bucket.encryption_key:
-        bucket.encryption_key.grant(grantee, "kms:Decrypt")
+        grant_key(bucket.encryption_key, grantee, "kms:Decrypt", service="s3")
     return _grant_list_versions(bucket, record_type, grantee).combine(
         iam.Grant.add_to_principal(
             grantee=grantee,

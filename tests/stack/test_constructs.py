@@ -132,7 +132,7 @@ class TestOffChainStore:
         encryption = only(template, "AWS::S3::Bucket")["BucketEncryption"]["ServerSideEncryptionConfiguration"]
         default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KEY}
         assert encryption == [{"BucketKeyEnabled": True, "ServerSideEncryptionByDefault": default}]
-        assert {f"kms:Decrypt {KEY}", f"kms:GenerateDataKey {KEY}"} <= actions(template)
+        assert {each for each in actions(template) if each.startswith("kms:")} == {f"kms:GenerateDataKey {KEY}"}
 
     def test_access_logs(self, synthesize: Synthesize) -> None:
         def build(app: cdk.App) -> None:

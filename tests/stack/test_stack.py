@@ -209,7 +209,7 @@ def test_an_existing_buckets_key_may_be_used(values: dict[str, Any], context: di
         if flat(statement["Resource"]) == key
     }
     assert granted == {
-        ("Upload", "kms:Decrypt", "kms:GenerateDataKey"),
+        ("Upload", "kms:GenerateDataKey"),
         ("Verify", "kms:Decrypt"),
         ("VerifyAllFunction", "kms:Decrypt"),
     }
