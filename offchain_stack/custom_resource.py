@@ -10,6 +10,7 @@ from aws_cdk import custom_resources as cr
 from constructs import Construct
 
 from .acknowledgements import acknowledge
+from .log_group import kept_log_group
 from .packaging import RUNTIME, code
 from .trust import lambda_service
 
@@ -35,7 +36,7 @@ class CustomResourceProvider(Construct):
         memory_size: int = 256,
     ) -> None:
         super().__init__(scope, id)
-        self.log_group = logs.LogGroup(self, "Logs", retention=log_retention)
+        self.log_group = kept_log_group(self, "Logs", retention=log_retention)
         self.function_role = iam.Role(self, "FunctionRole", assumed_by=lambda_service(self))
         self.log_group.grant_write(self.function_role)
         self.function = lambda_.Function(
@@ -55,7 +56,7 @@ class CustomResourceProvider(Construct):
         )
         self.function.node.add_dependency(self.function_role)
         acknowledge(self.function, {"L1": "Python 3.13 is supported until 2029; as the other functions."})
-        self.provider_log_group = logs.LogGroup(self, "ProviderLogs", retention=log_retention)
+        self.provider_log_group = kept_log_group(self, "ProviderLogs", retention=log_retention)
         self.provider_role = iam.Role(self, "ProviderRole", assumed_by=lambda_service(self))
         self.provider_role.add_to_policy(
             iam.PolicyStatement(

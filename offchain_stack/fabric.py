@@ -26,6 +26,7 @@ from .managed_blockchain import (
     managed_blockchain_tls_roots,
 )
 from .secret_arns import secret_arns
+from .vpc_endpoints import leads_to, require_alone
 
 SECRET_NAME_PATTERN = "dev/fabricOrgs/{member}/{user}/{part}"  # noqa: S105
 """The workshop's secret names: `part` is `signcert` for the certificate and `pk` for the private key."""
@@ -192,9 +193,11 @@ class FabricNetwork(Construct):
             log_retention=log_retention,
         )
         if fabric_endpoint is None and create_fabric_endpoint:
-            fabric_endpoint = fabric_interface_endpoint(
+            fabric_endpoint = made = fabric_interface_endpoint(
                 scope, f"{id}Endpoint", vpc=vpc, subnets=subnets, service_name=looked_up.vpc_endpoint_service_name
             )
+            leads_to(made, network_id)
+            require_alone(made, "fabric_endpoint", "Give that one.")
         return cls(
             scope,
             id,
@@ -348,6 +351,9 @@ class FabricNetwork(Construct):
         self._own_secrets_endpoint: ec2.InterfaceVpcEndpoint | None = None
         if vpc:
             self.secrets_endpoint = self._own_secrets_endpoint = secrets_interface_endpoint(self, vpc, subnets)
+            require_alone(
+                self._own_secrets_endpoint, "vpc", "Leave the vpc out, and give that endpoint as secrets_endpoint."
+            )
             self._admit_secrets([*self._certificate_arns, *self._private_key_arns])
         self.ways_to_secrets: list[Way] = [(peer, HTTPS) for peer in endpoint_peers(self.secrets_endpoint)]
         """To whom a function connects for the users' secrets: the endpoint's groups, where they are known."""

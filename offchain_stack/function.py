@@ -17,12 +17,19 @@ from constructs import Construct
 from .acknowledgements import ANY_RESOURCE, acknowledge, acknowledge_policy, resource
 from .endpoint import HTTPS, Way, distinct, tcp
 from .fabric import FabricNetwork
+from .log_group import kept_log_group
 from .packaging import RUNTIME, code
 from .record_type import RecordType
 from .trust import lambda_service
 
 METRIC_NAMESPACE = "OffChainStack"
 """Of the metrics that the functions emit themselves."""
+
+IN_PUBLIC_SUBNETS = (
+    "a Lambda function in a public subnet has no public address: it reaches the VPC and its endpoints, and not the "
+    "internet. Choose private subnets. Or, if endpoints lead to S3, Secrets Manager and the ledger,"
+)
+"""What is wrong with public subnets; the way out by naming them follows."""
 
 _ENVIRONMENT_LIMIT = 4_096
 _DNS = 53
@@ -32,7 +39,8 @@ class FunctionOptions(TypedDict, total=False):
     """What every function takes.
 
     * `vpc`: where it runs; required.
-    * `subnets`: which of its subnets; by default the private ones.
+    * `subnets`: which of its subnets; by default the private ones. A function has no public address, so that public
+      ones are refused.
     * `security_groups`: must let the function out to HTTPS and to the ledger's ports; by default one is made, which
       lets it out to what it needs, as narrowly as that is known.
     * `s3_prefix_list`: that of S3 in the region (`com.amazonaws.<region>.s3`), so that the group made lets the function
@@ -133,7 +141,7 @@ class VpcFunction(Construct):
                 f"tls_roots, users, callers or record_type: together {size} characters, and a Lambda environment holds "
                 f"{_ENVIRONMENT_LIMIT}; give tls_roots as 's3://bucket/key'"
             )
-        self.log_group = logs.LogGroup(
+        self.log_group = kept_log_group(
             self, "Logs", retention=options.get("log_retention", logs.RetentionDays.THREE_MONTHS)
         )
         self.role = iam.Role(self, "Role", assumed_by=lambda_service(self))
@@ -152,6 +160,7 @@ class VpcFunction(Construct):
                 resources=["*"],
             )
         )
+        _require_private(options["vpc"], options.get("subnets"))
         self.security_groups = list(
             options.get("security_groups")
             or [self._make_security_group(options, description, [*ways, *(_ways_to_s3(options) if uses_s3 else ())])]
@@ -251,6 +260,16 @@ class VpcFunction(Construct):
     def _acknowledge_prefix(self, bucket: s3.IBucket, record_type: RecordType, reason: str) -> None:
         arn = bucket.arn_for_objects(f"{record_type.key_prefix}*")
         acknowledge_policy(self.role, {resource(self, arn): reason})
+
+
+def _require_private(vpc: ec2.IVpc, subnets: ec2.SubnetSelection | None) -> None:
+    parts = ("availability_zones", "one_per_az", "subnet_filters", "subnet_group_name", "subnet_type", "subnets")
+    selection = {part: getattr(subnets, part) for part in parts} if subnets else {}
+    if vpc.select_subnets(**selection).has_public:
+        raise ValueError(
+            f"subnets: {IN_PUBLIC_SUBNETS} name the public ones as the private ones of an imported VPC: "
+            "Vpc.from_vpc_attributes(private_subnet_ids=...)"
+        )
 
 
 def _ways_to_s3(options: FunctionOptions) -> list[Way]:

@@ -10,7 +10,7 @@ from .callers import Callers
 from .fabric import FabricNetwork
 from .function import FunctionOptions, LedgerFunction, VpcFunction
 from .record_type import DONOR, RecordType
-from .store import grant_read, grant_sweep, grant_write
+from .store import grant_read, grant_sweep, grant_write, require_versions
 
 _LONGEST_EXECUTION = 60
 """Seconds after which no execution of the create flow, nor a function it started, runs any more."""
@@ -68,6 +68,7 @@ class UploadFunction(VpcFunction):
             options=options,
             ways=network.ways_to_secrets if plan_transactions else (),
         )
+        require_versions(self, bucket)
         grant_write(bucket, record_type, self.function)
         self._acknowledge_prefix(
             bucket,
@@ -300,6 +301,7 @@ class SweepFunction(LedgerFunction):
             options=options,
             uses_bucket=True,
         )
+        require_versions(self, bucket)
         grant_sweep(bucket, record_type, self.function)
         self._acknowledge_prefix(
             bucket, record_type, "Settles whatever version lies below the prefix; the names are not known before."

@@ -195,7 +195,11 @@ class OffChainMonitoring(Construct):
         self._runbook = runbook
         self._name = cdk.Names.unique_resource_name(self, max_length=100, separator="-")
         dashboards = monitoring.DefaultDashboardFactory(
-            self, "Dashboards", dashboard_name_prefix=self._name, detail_dashboard_range=cdk.Duration.days(1)
+            self,
+            "Dashboards",
+            # Dashboards are the account's, in whichever region they are made; alarms are the region's.
+            dashboard_name_prefix=f"{self._name}-{cdk.Stack.of(self).region}",
+            detail_dashboard_range=cdk.Duration.days(1),
         )
         self._facade = monitoring.MonitoringFacade(
             self,

@@ -1,5 +1,7 @@
 """OffChainRecords: all that one record type needs, on a store, a network and an API that it may share with others."""
 
+from collections.abc import Sequence
+
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_events as events
@@ -60,6 +62,7 @@ class OffChainRecords(Construct):
       the network.
     * `subnets`: which of the VPC's the functions run in; by default the private ones.
     * `security_groups`: of the functions, as in `FunctionOptions`; by default each gets one of its own.
+    * `s3_prefix_list`, `dns_servers`: as in `FunctionOptions`; none by default.
     * `existing_chaincode_function`: invokes the chaincode in place of ours, as in `CreateWorkflow`; none by default.
     * `sweep_schedule`: when the sweep looks at the last day's objects by itself; every hour by default.
     * `thorough_sweep_schedule`: when it looks at those of the last 14 days; every day by default.
@@ -91,6 +94,8 @@ class OffChainRecords(Construct):
         callers: Callers | None = None,
         subnets: ec2.SubnetSelection | None = None,
         security_groups: list[ec2.ISecurityGroup] | None = None,
+        s3_prefix_list: ec2.IPrefixList | None = None,
+        dns_servers: Sequence[str] | None = None,
         existing_chaincode_function: lambda_.IFunction | None = None,
         sweep_schedule: events.Schedule | None = None,
         thorough_sweep_schedule: events.Schedule | None = None,
@@ -125,6 +130,8 @@ class OffChainRecords(Construct):
             "vpc": vpc,
             "subnets": subnets,
             "security_groups": security_groups,
+            "s3_prefix_list": s3_prefix_list,
+            "dns_servers": dns_servers,
             "log_retention": log_retention,
         }
         bucket = self.store.bucket

@@ -20,6 +20,7 @@ from .access import Access
 from .acknowledgements import acknowledge, managed_policy
 from .answers import GATEWAY_ANSWERS, request_too_large
 from .fabric import FabricNetwork
+from .log_group import kept_log_group
 from .record_type import RecordType
 
 _PUSH_TO_LOGS = "service-role/AmazonAPIGatewayPushToCloudWatchLogs"
@@ -54,7 +55,9 @@ class OffChainApi(Construct):
     * `usage_plan`: `throttle` and `quota` of each API key, such as `apigateway.UsagePlanProps(throttle=...)`. Every
       request then needs a key beside its authorization; `add_api_key` makes one. None by default. A key authenticates
       nobody, and API Gateway counts by best effort.
-    * `web_acl_arn`: ARN of a regional AWS WAF web ACL (v2) that looks at every request first; none by default.
+    * `web_acl_arn`: ARN of a regional AWS WAF web ACL (v2) that looks at every request first; none by default. The rule
+      `SizeRestrictions_BODY` of `AWSManagedRulesCommonRuleSet` blocks bodies over 8 KB, which most pictures are: set it
+      to count in the web ACL.
     * `vpc_endpoints`: interface endpoints of `execute-api`. The API is then private: only requests through these are
       admitted, and it has no address in the internet. By default it is public (regional).
     * `resource_policy`: a policy of your own in place of the one that a private API has. With IAM credentials, whom of
@@ -99,7 +102,7 @@ class OffChainApi(Construct):
         self.transactions: apigateway.Method | None = None
         self._record_types: list[RecordType] = []
         self._network: FabricNetwork | None = None
-        self.access_log_group = logs.LogGroup(self, "AccessLogs", retention=log_retention)
+        self.access_log_group = kept_log_group(self, "AccessLogs", retention=log_retention)
         self.rest_api = apigateway.RestApi(
             self,
             "RestApi",

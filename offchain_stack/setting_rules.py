@@ -49,6 +49,29 @@ def _require_managed_blockchain(settings: "Settings") -> Iterator[Finding]:
         yield "fabric_endpoint", "is for managedBlockchain only"
 
 
+def _require_endpoints_of_ours(settings: "Settings") -> Iterator[Finding]:
+    """Only the policy and the group of an endpoint that is made here can admit others."""
+    for endpoint, written, names in (
+        ("s3_endpoint", "s3Endpoint", ("admitted_buckets",)),
+        ("secrets_manager_endpoint", "secretsManagerEndpoint", ("admitted_secrets", "admitted_security_group_ids")),
+    ):
+        for name in names:
+            if getattr(settings, name) and getattr(settings, endpoint) != "create":
+                yield name, f"is for an endpoint made here: set {written} to create, or let its owner admit them"
+
+
+def _require_tls_roots_in_s3(settings: "Settings") -> Iterator[Finding]:
+    if settings.tls_roots_key_arn and not (settings.tls_roots or "").startswith("s3://"):
+        yield "tls_roots_key_arn", "is for tlsRoots in S3"
+
+
+def _refuse_rules_for_given_groups(settings: "Settings") -> Iterator[Finding]:
+    """Rules are added to the groups that are made here."""
+    for name in ("dns_servers", "s3_prefix_list_id"):
+        if settings.security_group_ids and getattr(settings, name):
+            yield name, "contradicts securityGroupIds, whose rules are yours: leave one of them out"
+
+
 def _require_subnets(settings: "Settings") -> Iterator[Finding]:
     """The subnets are all named, or looked up."""
     given = [name for name in _SUBNETS if getattr(settings, name) is not None]
@@ -145,6 +168,9 @@ def _refuse_limits_of_no_function(settings: "Settings") -> Iterator[Finding]:
 _RULES: tuple[tuple[tuple[str, ...], Callable[["Settings"], Iterator[Finding]]], ...] = (
     ((), _require_one_network),
     (("fabric_endpoint",), _require_managed_blockchain),
+    (("s3_endpoint", "secrets_manager_endpoint"), _require_endpoints_of_ours),
+    (("tls_roots",), _require_tls_roots_in_s3),
+    ((), _refuse_rules_for_given_groups),
     ((), _require_subnets),
     (("availability_zones", "subnet_ids"), _require_even_subnets),
     (("subnet_ids", "route_table_ids"), _require_a_table_for_each_subnet),

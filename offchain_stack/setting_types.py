@@ -1,6 +1,7 @@
 """The types of the settings: what each may be, and of those that are made of others, how they are written in a file."""
 
 import re
+import ipaddress
 import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, make_dataclass
@@ -45,6 +46,14 @@ def _no_address(bucket: str) -> str:
 
 CreateOrKeep = Literal["create", "keep"]
 
+
+def _ipv4(address: str) -> str:
+    try:
+        return str(ipaddress.IPv4Network(address))
+    except ValueError as error:
+        raise ValueError(f"{error}; give an address, or a range such as 10.0.0.0/28") from error
+
+
 Account = Annotated[str, matching(r"[0-9]{12}")]
 ApiKeyName = Annotated[str, matching(r"[A-Za-z][A-Za-z0-9-]{0,63}")]
 AvailabilityZone = Annotated[str, matching(r"[a-z0-9-]+")]
@@ -54,17 +63,22 @@ BucketName = Annotated[
     matching(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"),
     checked(_no_address),
 ]
+BucketNames = Annotated[str, matching(r"[a-z0-9*][a-z0-9.*-]{1,61}[a-z0-9*]")]
+
 ChaincodeName = Annotated[str, matching(r"[A-Za-z0-9]+([-_][A-Za-z0-9]+)*")]
 ChannelName = Annotated[str, matching(r"[a-z][a-z0-9.-]{0,248}")]
+DnsServer = Annotated[str, matching(r"([0-9]{1,3}\.){3}[0-9]{1,3}(/[0-9]{1,2})?"), AfterValidator(_ipv4)]
 FabricMember = Annotated[str, matching(r"[A-Za-z0-9_+=.@-]+")]
 FilePath = Annotated[str, matching(r".+")]
 FunctionArn = Annotated[str, matching(r"arn:[^:]+:lambda:[^:]+:[0-9]{12}:function:[^:]+(:[^:]+)?")]
 InterfaceEndpointId = Annotated[str, matching(r"vpce-[0-9a-f]+")]
 KeyArn = Annotated[str, matching(r"arn:[^:]+:kms:[^:]+:[0-9]{12}:key/.+")]
 MspId = Annotated[str, matching(r"[A-Za-z0-9._-]+")]
+PrefixListId = Annotated[str, matching(r"pl-[0-9a-f]+")]
 Region = Annotated[str, matching(r"[a-z]{2}(-[a-z]+)+-[0-9]")]
 RouteTableId = Annotated[str, matching(r"rtb-[0-9a-f]+")]
 Scope = Annotated[str, matching(r"[^\s]+")]
+SecretNames = Annotated[str, matching(r"[A-Za-z0-9/_+=.@:*-]+")]
 SecurityGroupId = Annotated[str, matching(r"sg-[0-9a-f]+")]
 StackName = Annotated[str, matching(r"[A-Za-z][A-Za-z0-9-]{0,127}")]
 SubnetId = Annotated[str, matching(r"subnet-[0-9a-f]+")]
@@ -122,7 +136,7 @@ class InterfaceEndpoint:
     security_group_id: SecurityGroupId
 
 
-FabricEndpoint = Annotated[
+CreateKeepOrUse = Annotated[
     str | InterfaceEndpoint, made_of(text_or(CreateOrKeep, InterfaceEndpoint), lambda value: value)
 ]
 

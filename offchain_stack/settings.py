@@ -22,11 +22,13 @@ from .setting_types import (
     Account,
     AvailabilityZone,
     BucketName,
+    BucketNames,
     CallersOfApi,
     ChaincodeName,
     ChannelName,
+    CreateKeepOrUse,
     CreateOrKeep,
-    FabricEndpoint,
+    DnsServer,
     FabricMember,
     FilePath,
     FunctionArn,
@@ -39,11 +41,13 @@ from .setting_types import (
     MspId,
     Nodes,
     Organizations,
+    PrefixListId,
     RecordTypes,
     Region,
     RouteTableId,
     Scope,
     SecretNamePattern,
+    SecretNames,
     SecurityGroupId,
     StackName,
     SubnetId,
@@ -124,7 +128,7 @@ class Settings:
         ),
     ] = None
     fabric_endpoint: Annotated[
-        FabricEndpoint,
+        CreateKeepOrUse,
         described(
             "Interface endpoint to Managed Blockchain: create one, keep the way the subnets have, or use this one",
             {"id": "vpce-0123456789abcdef0", "securityGroupId": "sg-0123456789abcdef0"},
@@ -172,6 +176,13 @@ class Settings:
         described(
             "CA certificates of peers and orderers: PEM text or an S3 location in the stack's region",
             "s3://us-east-1.managedblockchain/etc/managedblockchain-tls-chain.pem",
+        ),
+    ] = None
+    tls_roots_key_arn: Annotated[
+        IfGiven[KeyArn],
+        described(
+            "Customer key that encrypts the TLS roots in S3",
+            "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
         ),
     ] = None
     record_types: Annotated[
@@ -230,10 +241,53 @@ class Settings:
         CreateOrKeep,
         described("S3 gateway endpoint: create one on the route tables, or keep the one they have", "create"),
     ] = "create"
+    admitted_buckets: Annotated[
+        IfGiven[Many[BucketNames]],
+        described(
+            "Further buckets that the S3 endpoint made here admits, for other deployments in the VPC and whatever else "
+            "uses S3 in these subnets; a name with * admits this account's alone",
+            ["offchaintest-*", "al2023-repos-us-east-1-de612dc2"],
+        ),
+    ] = None
+    s3_prefix_list_id: Annotated[
+        IfGiven[PrefixListId],
+        described(
+            "Prefix list of S3 in the region, com.amazonaws.<region>.s3, so that the functions are let out to S3 alone "
+            "instead of to any address on port 443; looked up with the VPC if the S3 endpoint is made here",
+            "pl-63a5400a",
+        ),
+    ] = None
     secrets_manager_endpoint: Annotated[
-        CreateOrKeep,
-        described("Secrets Manager interface endpoint: create one, or keep the way the subnets have", "create"),
+        CreateKeepOrUse,
+        described(
+            "Secrets Manager interface endpoint: create one, keep the way the subnets have, or use this one",
+            {"id": "vpce-0123456789abcdef0", "securityGroupId": "sg-0123456789abcdef0"},
+            default="create",
+        ),
     ] = "create"
+    admitted_secrets: Annotated[
+        IfGiven[Many[SecretNames]],
+        described(
+            "Further secrets, by names or ARNs in which * stands for any characters, that the Secrets Manager endpoint "
+            "made here admits: those of other deployments in the VPC",
+            ["dev/fabricOrgs/org1/*"],
+        ),
+    ] = None
+    admitted_security_group_ids: Annotated[
+        IfGiven[Many[SecurityGroupId]],
+        described(
+            "Further security groups that the Secrets Manager endpoint made here lets in: those of the functions of "
+            "other deployments",
+            ["sg-0123456789abcdef0"],
+        ),
+    ] = None
+    dns_servers: Annotated[
+        IfGiven[Many[DnsServer]],
+        described(
+            "The VPC's own DNS servers (its DHCP options), which the functions are let out to; Amazon's need no rule",
+            ["10.0.0.2", "10.0.16.0/28"],
+        ),
+    ] = None
     bucket_name: Annotated[IfGiven[BucketName], described("Versioned bucket to use", "my-donor-images")] = None
     kms_key_arn: Annotated[
         IfGiven[KeyArn],
@@ -335,7 +389,8 @@ class Settings:
     web_acl_arn: Annotated[
         IfGiven[WebAclArn],
         described(
-            "AWS WAF web ACL that looks at every request first",
+            "AWS WAF web ACL that looks at every request first; AWSManagedRulesCommonRuleSet blocks bodies over 8 KB, "
+            "which pictures are, unless SizeRestrictions_BODY is set to count",
             "arn:aws:wafv2:us-east-1:111122223333:regional/webacl/offchain/1234abcd-12ab-34cd-56ef-1234567890ab",
         ),
     ] = None

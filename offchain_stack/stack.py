@@ -67,6 +67,7 @@ class OffChainStack(cdk.Stack):
             if settings.chaincode_function_arn
             else None
         )
+        self._s3_prefix_list = self._prefix_list(settings)
         self.store = self._store(settings)
         with _naming("connectionProfile" if settings.connection_profile else "tlsRoots"):
             self.network = self._network(settings)
@@ -92,6 +93,8 @@ class OffChainStack(cdk.Stack):
             api=self.api,
             callers=self._settings.callers,
             security_groups=self._security_groups,
+            s3_prefix_list=self._s3_prefix_list,
+            dns_servers=self._settings.dns_servers,
             existing_chaincode_function=self._existing_chaincode_function,
             sweep_schedule=events.Schedule.rate(cdk.Duration.minutes(self._settings.sweep_interval_minutes)),
             verify_all_schedule=events.Schedule.rate(cdk.Duration.hours(hours)) if hours else None,
@@ -175,16 +178,32 @@ class OffChainStack(cdk.Stack):
             if settings.bucket_name
             else None
         )
-        return OffChainStore(
+        store = OffChainStore(
             self,
             "Store",
             vpc=self.vpc,
+            # Those that are named are meant; with those that are looked up there may be others.
+            subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS)
+            if settings.subnet_ids
+            else None,
             keep_endpoint=settings.s3_endpoint == "keep",
             bucket=bucket,
             encryption_key=None if bucket else key,
             noncurrent_days=settings.noncurrent_days,
             record_types=settings.record_types,
         )
+        if settings.admitted_buckets:
+            store.admit_buckets(settings.admitted_buckets)
+        return store
+
+    def _prefix_list(self, settings: Settings) -> ec2.IPrefixList | None:
+        """Of S3, where it is given; and where AWS is asked at synth anyway and S3 is surely reached by a gateway."""
+        if settings.s3_prefix_list_id:
+            return ec2.PrefixList.from_prefix_list_id(self, "S3PrefixList", settings.s3_prefix_list_id)
+        if settings.subnet_ids or settings.s3_endpoint == "keep" or settings.security_group_ids:
+            return None
+        name = f"com.amazonaws.{settings.region}.s3"
+        return ec2.PrefixList.from_lookup(self, "S3PrefixList", prefix_list_name=name)
 
     def _vpc(self, settings: Settings) -> ec2.IVpc:
         if settings.subnet_ids is None:
@@ -207,6 +226,14 @@ class OffChainStack(cdk.Stack):
         )
 
     def _network(self, settings: Settings) -> FabricNetwork:
+        network = self._network_alone(settings)
+        if settings.admitted_secrets:
+            network.admit_secrets(settings.admitted_secrets)
+        for group in settings.admitted_security_group_ids or ():
+            network.allow_secrets_from(ec2.Peer.security_group_id(group))
+        return network
+
+    def _network_alone(self, settings: Settings) -> FabricNetwork:
         secrets_endpoint = settings.secrets_manager_endpoint == "create"
         common: dict[str, Any] = {
             "channel": settings.channel,
@@ -217,9 +244,13 @@ class OffChainStack(cdk.Stack):
             "secrets_key": kms.Key.from_key_arn(self, "SecretsKey", settings.secrets_key_arn)
             if settings.secrets_key_arn
             else None,
+            "tls_roots_key": kms.Key.from_key_arn(self, "TlsRootsKey", settings.tls_roots_key_arn)
+            if settings.tls_roots_key_arn
+            else None,
+            "secrets_endpoint": self._existing_endpoint("SecretsManagerEndpoint", settings.secrets_manager_endpoint),
         }
         if settings.managed_blockchain:
-            member, endpoint = settings.managed_blockchain, settings.fabric_endpoint
+            member = settings.managed_blockchain
             return FabricNetwork.from_managed_blockchain(
                 self,
                 "Network",
@@ -227,8 +258,8 @@ class OffChainStack(cdk.Stack):
                 member_id=member.member_id,
                 node_ids=member.node_ids,
                 vpc=self.vpc,
-                fabric_endpoint=self._existing_endpoint(endpoint) if isinstance(endpoint, InterfaceEndpoint) else None,
-                create_fabric_endpoint=endpoint == "create",
+                fabric_endpoint=self._existing_endpoint("FabricEndpoint", settings.fabric_endpoint),
+                create_fabric_endpoint=settings.fabric_endpoint == "create",
                 create_secrets_endpoint=secrets_endpoint,
                 log_retention=settings.log_retention,
                 **common,
@@ -249,13 +280,13 @@ class OffChainStack(cdk.Stack):
             **common,
         )
 
-    def _existing_endpoint(self, existing: InterfaceEndpoint) -> ec2.IInterfaceVpcEndpoint:
+    def _existing_endpoint(self, id: str, existing: str | InterfaceEndpoint) -> ec2.IInterfaceVpcEndpoint | None:
+        if not isinstance(existing, InterfaceEndpoint):
+            return None
         return ec2.InterfaceVpcEndpoint.from_interface_vpc_endpoint_attributes(
             self,
-            "FabricEndpoint",
+            id,
             port=443,
             vpc_endpoint_id=existing.id,
-            security_groups=[
-                ec2.SecurityGroup.from_security_group_id(self, "FabricEndpointGroup", existing.security_group_id)
-            ],
+            security_groups=[ec2.SecurityGroup.from_security_group_id(self, f"{id}Group", existing.security_group_id)],
         )

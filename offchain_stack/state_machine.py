@@ -12,6 +12,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from .acknowledgements import ANY_RESOURCE, acknowledge_policy
+from .log_group import kept_log_group
 from .trust import states_service
 
 THROTTLED = "Lambda.TooManyRequestsException"
@@ -42,8 +43,15 @@ class Workflow(Construct):
 
     def __init__(self, scope: Construct, id: str, *, log_retention: logs.RetentionDays) -> None:
         super().__init__(scope, id)
-        self.log_group = logs.LogGroup(self, "Logs", retention=log_retention)
+        self.log_group = kept_log_group(self, "Logs", retention=log_retention, name=self._log_group_name())
         self.role = iam.Role(self, "Role", assumed_by=states_service(self))
+
+    def _log_group_name(self) -> str:
+        """Of those that AWS may deliver logs to without an entry of their own in the account's policy of 5,120
+        characters. What is kept of a stack that is gone is in nobody's way: the stack's own id is part of it."""
+        name = cdk.Names.unique_resource_name(self, max_length=100, separator="-")
+        of_stack = cdk.Fn.select(2, cdk.Fn.split("/", cdk.Stack.of(self).stack_id))
+        return f"/aws/vendedlogs/states/{name}-{of_stack}"
 
     def grant_start_sync_execution(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let `grantee` run the workflow, an EXPRESS one, and wait for its end."""

@@ -7,11 +7,12 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
-from constructs import Construct
+from constructs import Construct, IConstruct
 
 from .acknowledgements import acknowledge
 from .keys import grant_key
 from .record_type import DONOR, RecordType
+from .vpc_endpoints import require_alone
 
 _WRITE_ACTIONS = ["s3:GetObject", "s3:PutObject"]
 """To HEAD an object, which tells a writer whose version lies under the key, S3 asks for the right to GET it."""
@@ -82,16 +83,36 @@ def _grant_list_versions(bucket: s3.IBucket, record_type: RecordType, grantee: i
     )
 
 
+def version_mistake(bucket: s3.IBucket) -> str | None:
+    """What is wrong with a bucket of the app that keeps no versions; None for one that does, or that is not known."""
+    resource = bucket.node.default_child
+    if not isinstance(resource, s3.CfnBucket):
+        return None
+    versioning = cdk.Stack.of(bucket).resolve(resource.versioning_configuration) or {}
+    if cdk.Token.is_unresolved(resource.versioning_configuration) or versioning.get("status") == "Enabled":
+        return None
+    return (
+        f"bucket: {bucket.node.path} keeps no versions, and a failed request deletes its own version of an object; "
+        "make it with versioned=True"
+    )
+
+
+def require_versions(scope: IConstruct, bucket: s3.IBucket) -> None:
+    """An error at synth where `bucket`, on which `scope` relies, is one of the app that keeps no versions."""
+    if mistake := version_mistake(bucket):
+        cdk.Annotations.of(scope).add_error(mistake)
+
+
 class OffChainStore(Construct):
     """A versioned, encrypted, private bucket, and an S3 gateway endpoint on the VPC's route tables.
 
     A gateway endpoint takes over *all* S3 traffic of its route tables, and the policy of the one made here admits only
     what the functions need: anything else in those subnets that talks to S3 in this region (package mirrors, image
-    layers, backups) is then refused. Choose `subnets` that hold nothing else, widen the policy with `admit`, or keep
-    the endpoint the VPC has (`keep_endpoint`): a route table takes one S3 endpoint only, and then its policy must admit
-    `s3:PutObject` and `s3:GetObject` on the bucket's prefix; for reading `s3:GetObjectVersion` there and
-    `s3:ListBucketVersions`; for the sweep also `s3:DeleteObjectVersion`, `s3:GetObjectVersionTagging` and
-    `s3:PutObjectVersionTagging`.
+    layers, backups) is then refused. Choose `subnets` that hold nothing else, widen the policy with `admit` or
+    `admit_buckets`, or keep the endpoint the VPC has (`keep_endpoint`): a route table takes one S3 endpoint only, and
+    then its policy must admit `s3:PutObject` and `s3:GetObject` on the bucket's prefix; for reading
+    `s3:GetObjectVersion` there and `s3:ListBucketVersions`; for the sweep also `s3:DeleteObjectVersion`,
+    `s3:GetObjectVersionTagging` and `s3:PutObjectVersionTagging`.
 
     * `vpc`: where the functions run.
     * `subnets`: the endpoint goes to these subnets' route tables; by default to those of the VPC's private ones.
@@ -109,8 +130,9 @@ class OffChainStore(Construct):
     * `access_log_bucket`: where S3 writes the new bucket's server access logs; nowhere by default. The API's,
       workflow's and functions' logs already name each write; CloudTrail data events are the other way.
 
-    Exposes `bucket` and `endpoint` (None where it is kept). Raises ValueError that names props which contradict each
-    other.
+    Exposes `bucket` and `endpoint` (None where it is kept). The bucket outlives the stack, unless the deployment that
+    made it fails. Raises ValueError that names props which contradict each other, and the prop for a bucket of the app
+    that keeps no versions and for a second S3 endpoint on a route table.
     """
 
     def __init__(
@@ -134,6 +156,8 @@ class OffChainStore(Construct):
             raise ValueError(
                 "bucket: is there already, so encryption_key, access_log_bucket and removal_policy cannot be set on it"
             )
+        if bucket and (mistake := version_mistake(bucket)):
+            raise ValueError(mistake)
         if noncurrent_expiration and noncurrent_days != 30:
             raise ValueError("noncurrent_days: contradicts noncurrent_expiration; give one of them")
         self._record_types: dict[str, RecordType] = {}
@@ -149,7 +173,7 @@ class OffChainStore(Construct):
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             enforce_ssl=True,
             minimum_tls_version=1.2,
-            removal_policy=removal_policy or cdk.RemovalPolicy.RETAIN,
+            removal_policy=removal_policy or cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
             server_access_logs_bucket=access_log_bucket,
             server_access_logs_prefix=f"{cdk.Names.unique_id(self)}/" if access_log_bucket else None,
             lifecycle_rules=[
@@ -177,6 +201,11 @@ class OffChainStore(Construct):
                 service=ec2.GatewayVpcEndpointAwsService.S3,
                 subnets=[subnets or ec2.SubnetSelection()],
             )
+            require_alone(
+                self.endpoint, "keep_endpoint", "Set it to True, and let the other endpoint's policy admit this bucket."
+            )
+            if not subnets and not isinstance(vpc, ec2.Vpc):
+                self._warn_of_tables_not_chosen(vpc)
         for record_type in record_types:
             self.admit_create(record_type)
 
@@ -190,6 +219,26 @@ class OffChainStore(Construct):
                     actions=list(actions),
                     resources=list(resources),
                     conditions={"StringEquals": {"aws:PrincipalAccount": cdk.Stack.of(self).account}},
+                )
+            )
+
+    def admit_buckets(self, names: Sequence[str]) -> None:
+        """Let whoever is in the subnets use the endpoint for further buckets and all that is in them: those of other
+        deployments, and of whatever else is in these subnets. A name in which `*` stands for any characters admits
+        buckets of this account only. Raises ValueError where the VPC's own endpoint is kept."""
+        if not self.endpoint:
+            raise ValueError("names: the S3 endpoint is kept here; its owner has to admit the buckets")
+        stack = cdk.Stack.of(self)
+        for name in names:
+            self.endpoint.add_to_policy(
+                iam.PolicyStatement(
+                    principals=[iam.AnyPrincipal()],
+                    actions=["s3:*"],
+                    resources=[
+                        stack.format_arn(service="s3", region="", account="", resource=name),
+                        stack.format_arn(service="s3", region="", account="", resource=name, resource_name="*"),
+                    ],
+                    conditions={"StringEquals": {"aws:ResourceAccount": stack.account}} if "*" in name else None,
                 )
             )
 
@@ -254,6 +303,16 @@ class OffChainStore(Construct):
             raise ValueError(f"record_type: the store's record types are {names}; say which one is meant")
         self._took_the_only_one = True
         return known[0]
+
+    def _warn_of_tables_not_chosen(self, vpc: ec2.IVpc) -> None:
+        tables = dict.fromkeys(subnet.route_table.route_table_id for subnet in vpc.select_subnets().subnets)
+        cdk.Annotations.of(self).add_warning_v2(
+            "offchain-stack:restrictiveS3Endpoint",
+            f"The S3 endpoint made here goes to {', '.join(tables)} of a VPC that exists already, and admits what "
+            "these functions need and nothing else. Anything else behind these route tables that uses S3 in this "
+            "region (package mirrors, image layers, backups) is refused from then on. Name the functions' subnets "
+            "alone, admit the other buckets, or keep the endpoint that the VPC has.",
+        )
 
     def _objects(self, record_type: RecordType) -> str:
         return self.bucket.arn_for_objects(f"{record_type.key_prefix}*")

@@ -15,7 +15,7 @@ from .acknowledgements import acknowledge_policy, resource
 from .answers import INVALID_REQUEST
 from .record_type import DONOR, RecordType
 from .state_machine import API_TIMEOUT, SERVICE_ERRORS, THROTTLED, Workflow, retry
-from .store import grant_delete_version
+from .store import grant_delete_version, require_versions
 
 _UNREADABLE = "Runtime.UnmarshalError"
 """How Lambda names an event that Python cannot read, such as JSON of 20,000 levels. The function's code did not run."""
@@ -81,6 +81,7 @@ class CreateWorkflow(Workflow):
             timeout=API_TIMEOUT,
             kind=sfn.StateMachineType.EXPRESS,
         )
+        require_versions(self, bucket)
         grant_delete_version(bucket, record_type, self.role)
         acknowledge_policy(
             self.role,

@@ -175,7 +175,7 @@ class TestAlarms:
         ]
         assert len(names) == len(set(names)) == 4 * len(SECTIONS - ABOUT_THE_API)
         dashboards = [
-            each["DashboardName"]
+            flat(each["DashboardName"])
             for template in templates
             for each in of_type(template, "AWS::CloudWatch::Dashboard").values()
         ]

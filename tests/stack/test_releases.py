@@ -31,7 +31,7 @@ def test_nothing_that_users_have_built_on_is_replaced(release: str, name: str) -
     assert replaced(before, identities(after), KEPT_IN_A_MAJOR_VERSION if same_major else NEVER_REPLACED) == []
     for resource in after["Resources"].values():
         if resource["Type"] in NEVER_REPLACED:
-            assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
+            assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
 
 
 def test_a_release_has_what_the_promise_is_about() -> None:

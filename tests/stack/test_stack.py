@@ -40,7 +40,7 @@ class TestBucket:
 
     def test_outlives_the_stack(self, template: Template) -> None:
         (resource,) = [each for each in template["Resources"].values() if each["Type"] == "AWS::S3::Bucket"]
-        assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
+        assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
 
     def test_expires_only_what_is_not_the_newest(self, template: Template) -> None:
         (rule,) = only(template, "AWS::S3::Bucket")["LifecycleConfiguration"]["Rules"]
