@@ -34,6 +34,8 @@ if TYPE_CHECKING:
         VerifyFunction,
     )
     from .monitoring import AlarmThresholds, OffChainMonitoring
+    from .network_settings import NetworkSettings
+    from .network_stack import OffChainNetworkStack
     from .read_workflow import ReadWorkflow
     from .record_type import DONOR, LedgerField, RecordType
     from .records import OffChainRecords
@@ -61,8 +63,10 @@ __all__ = [
     "FunctionLimits",
     "FunctionOptions",
     "LedgerField",
+    "NetworkSettings",
     "OffChainApi",
     "OffChainMonitoring",
+    "OffChainNetworkStack",
     "OffChainRecords",
     "OffChainStack",
     "OffChainStore",

@@ -26,10 +26,12 @@ from .managed_blockchain import (
     managed_blockchain_tls_roots,
 )
 from .secret_arns import secret_arns
-from .vpc_endpoints import leads_to, require_alone
+from .vpc_endpoints import admit, leads_to, require_alone
 
 SECRET_NAME_PATTERN = "dev/fabricOrgs/{member}/{user}/{part}"  # noqa: S105
 """The workshop's secret names: `part` is `signcert` for the certificate and `pk` for the private key."""
+
+READ_SECRET = ["secretsmanager:GetSecretValue"]
 
 _S3_LOCATION = re.compile(r"s3://((?:[a-z0-9.-]|\$\{Token\[[^\]]+\]\})+)/(.+)")
 
@@ -292,15 +294,16 @@ class FabricNetwork(Construct):
             raise ValueError(f"endorsements: {endorsements} of {len(peers)} peers cannot agree")
         if endorsing_organizations is not None:
             _require_organizations(endorsing_organizations, peers)
-        location = _S3_LOCATION.fullmatch(tls_roots)
-        if not location:
+        self.tls_roots_arn = s3_object_arn(self, tls_roots)
+        """ARN of the S3 object with the TLS roots; None where they are PEM text."""
+        if not self.tls_roots_arn:
             try:
                 tls_roots = pem.tls_roots(tls_roots)
             except ValueError as error:
                 raise ValueError(
                     f"tls_roots: {error}. Give PEM text, or a location such as 's3://bucket/tls-chain.pem'"
                 ) from error
-        if tls_roots_key and not location:
+        if tls_roots_key and not self.tls_roots_arn:
             raise ValueError("tls_roots_key: is for tls_roots in S3; leave it out")
         self.users = tuple(users)
         self._secrets_key, self._tls_roots_key = secrets_key, tls_roots_key
@@ -316,12 +319,6 @@ class FabricNetwork(Construct):
             else [*_ways(peers, orderers), *((ec2.Peer.any_ipv4(), each) for each in ports or ())]
         )
         """To whom a function connects for the ledger: the groups of `fabric_endpoint`, else each node."""
-        self.tls_roots_arn: str | None = None
-        """ARN of the S3 object with the TLS roots; None where they are PEM text."""
-        if location:
-            self.tls_roots_arn = cdk.Stack.of(self).format_arn(
-                service="s3", region="", account="", resource=location[1], resource_name=location[2]
-            )
         self.identities_environment = {
             "FABRIC_IDENTITIES": json.dumps(
                 {
@@ -354,7 +351,7 @@ class FabricNetwork(Construct):
             require_alone(
                 self._own_secrets_endpoint, "vpc", "Leave the vpc out, and give that endpoint as secrets_endpoint."
             )
-            self._admit_secrets([*self._certificate_arns, *self._private_key_arns])
+            admit(self._own_secrets_endpoint, READ_SECRET, [*self._certificate_arns, *self._private_key_arns])
         self.ways_to_secrets: list[Way] = [(peer, HTTPS) for peer in endpoint_peers(self.secrets_endpoint)]
         """To whom a function connects for the users' secrets: the endpoint's groups, where they are known."""
 
@@ -364,18 +361,7 @@ class FabricNetwork(Construct):
         made."""
         if not self._own_secrets_endpoint:
             raise ValueError("secrets: no Secrets Manager endpoint is made here; its owner has to admit them")
-        self._admit_secrets([arn for secret in secrets for arn in secret_arns(self, secret)])
-
-    def _admit_secrets(self, arns: Sequence[str]) -> None:
-        assert self._own_secrets_endpoint  # noqa: S101
-        self._own_secrets_endpoint.add_to_policy(
-            iam.PolicyStatement(
-                principals=[iam.AnyPrincipal()],
-                actions=["secretsmanager:GetSecretValue"],
-                resources=list(arns),
-                conditions={"StringEquals": {"aws:PrincipalAccount": cdk.Stack.of(self).account}},
-            )
-        )
+        admit(self._own_secrets_endpoint, READ_SECRET, [arn for each in secrets for arn in secret_arns(self, each)])
 
     def grant_read_certificates(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let `grantee` read the users' certificates, not their keys."""
@@ -410,9 +396,7 @@ class FabricNetwork(Construct):
     def _grant_read(self, grantee: iam.IGrantable, arns: Sequence[str]) -> iam.Grant:
         if self._secrets_key:
             grant_key(self._secrets_key, grantee, "kms:Decrypt", service="secretsmanager")
-        return iam.Grant.add_to_principal(
-            grantee=grantee, actions=["secretsmanager:GetSecretValue"], resource_arns=list(arns)
-        )
+        return iam.Grant.add_to_principal(grantee=grantee, actions=READ_SECRET, resource_arns=list(arns))
 
     def _arns(self, name: str, secrets: Sequence[str]) -> list[str]:
         try:
@@ -439,6 +423,15 @@ def _require_organizations(wanted: int | Sequence[str], peers: Sequence[Endpoint
 def _ways(peers: Sequence[Endpoint], orderers: Sequence[Endpoint]) -> list[Way]:
     """Of the nodes whose ports are known."""
     return [(node.peer, (node.port, node.port)) for node in (*peers, *orderers) if node.port]
+
+
+def s3_object_arn(scope: Construct, location: str) -> str | None:
+    """ARN of an object given as `s3://bucket/key`; None for anything else."""
+    if not (found := _S3_LOCATION.fullmatch(location)):
+        return None
+    return cdk.Stack.of(scope).format_arn(
+        service="s3", region="", account="", resource=found[1], resource_name=found[2]
+    )
 
 
 def secrets_interface_endpoint(

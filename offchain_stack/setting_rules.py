@@ -51,13 +51,18 @@ def _require_managed_blockchain(settings: "Settings") -> Iterator[Finding]:
 
 def _require_endpoints_of_ours(settings: "Settings") -> Iterator[Finding]:
     """Only the policy and the group of an endpoint that is made here can admit others."""
-    for endpoint, written, names in (
-        ("s3_endpoint", "s3Endpoint", ("admitted_buckets",)),
-        ("secrets_manager_endpoint", "secretsManagerEndpoint", ("admitted_secrets", "admitted_security_group_ids")),
+    secrets_made = settings.secrets_manager_endpoint == "create"
+    fabric_made = settings.managed_blockchain is not None and settings.fabric_endpoint == "create"
+    for name, made, endpoint in (
+        ("admitted_buckets", settings.s3_endpoint == "create", "s3Endpoint"),
+        ("admitted_secrets", secrets_made, "secretsManagerEndpoint"),
+        ("admitted_security_group_ids", secrets_made or fabric_made, "secretsManagerEndpoint"),
     ):
-        for name in names:
-            if getattr(settings, name) and getattr(settings, endpoint) != "create":
-                yield name, f"is for an endpoint made here: set {written} to create, or let its owner admit them"
+        if getattr(settings, name) and not made:
+            yield (
+                name,
+                f"is for an endpoint made here: set {endpoint} to create, or let its owner admit them",
+            )
 
 
 def _require_tls_roots_in_s3(settings: "Settings") -> Iterator[Finding]:
@@ -168,7 +173,7 @@ def _refuse_limits_of_no_function(settings: "Settings") -> Iterator[Finding]:
 _RULES: tuple[tuple[tuple[str, ...], Callable[["Settings"], Iterator[Finding]]], ...] = (
     ((), _require_one_network),
     (("fabric_endpoint",), _require_managed_blockchain),
-    (("s3_endpoint", "secrets_manager_endpoint"), _require_endpoints_of_ours),
+    (("s3_endpoint", "secrets_manager_endpoint", "fabric_endpoint"), _require_endpoints_of_ours),
     (("tls_roots",), _require_tls_roots_in_s3),
     ((), _refuse_rules_for_given_groups),
     ((), _require_subnets),

@@ -63,8 +63,7 @@ BucketName = Annotated[
     matching(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"),
     checked(_no_address),
 ]
-BucketNames = Annotated[str, matching(r"[a-z0-9*][a-z0-9.*-]{1,61}[a-z0-9*]")]
-
+BucketNames = Annotated[str, matching(r"[*]|[a-z0-9*][a-z0-9.*-]{1,61}[a-z0-9*]")]
 ChaincodeName = Annotated[str, matching(r"[A-Za-z0-9]+([-_][A-Za-z0-9]+)*")]
 ChannelName = Annotated[str, matching(r"[a-z][a-z0-9.-]{0,248}")]
 DnsServer = Annotated[str, matching(r"([0-9]{1,3}\.){3}[0-9]{1,3}(/[0-9]{1,2})?"), AfterValidator(_ipv4)]

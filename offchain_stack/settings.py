@@ -276,8 +276,8 @@ class Settings:
     admitted_security_group_ids: Annotated[
         IfGiven[Many[SecurityGroupId]],
         described(
-            "Further security groups that the Secrets Manager endpoint made here lets in: those of the functions of "
-            "other deployments",
+            "Further security groups that the interface endpoints made here let in, of functions that do not let "
+            "themselves in",
             ["sg-0123456789abcdef0"],
         ),
     ] = None

@@ -229,8 +229,11 @@ class OffChainStack(cdk.Stack):
         network = self._network_alone(settings)
         if settings.admitted_secrets:
             network.admit_secrets(settings.admitted_secrets)
-        for group in settings.admitted_security_group_ids or ():
-            network.allow_secrets_from(ec2.Peer.security_group_id(group))
+        for group in map(ec2.Peer.security_group_id, settings.admitted_security_group_ids or ()):
+            if settings.secrets_manager_endpoint == "create":
+                network.allow_secrets_from(group)
+            if settings.fabric_endpoint == "create":
+                network.allow_ledger_from(group)
         return network
 
     def _network_alone(self, settings: Settings) -> FabricNetwork:

@@ -12,7 +12,7 @@ from constructs import Construct, IConstruct
 from .acknowledgements import acknowledge
 from .keys import grant_key
 from .record_type import DONOR, RecordType
-from .vpc_endpoints import require_alone
+from .vpc_endpoints import admit, admit_buckets, require_alone, warn_of_tables_not_chosen
 
 _WRITE_ACTIONS = ["s3:GetObject", "s3:PutObject"]
 """To HEAD an object, which tells a writer whose version lies under the key, S3 asks for the right to GET it."""
@@ -23,6 +23,8 @@ _SWEEP_ACTIONS = [
     "s3:GetObjectVersionTagging",
     "s3:PutObjectVersionTagging",
 ]
+OBJECT_ACTIONS = sorted({*_WRITE_ACTIONS, *_READ_ACTIONS, *_SWEEP_ACTIONS})
+"""What the functions of a record type together do with the objects below its prefix."""
 
 
 def grant_write(bucket: s3.IBucket, record_type: RecordType, grantee: iam.IGrantable) -> iam.Grant:
@@ -205,7 +207,7 @@ class OffChainStore(Construct):
                 self.endpoint, "keep_endpoint", "Set it to True, and let the other endpoint's policy admit this bucket."
             )
             if not subnets and not isinstance(vpc, ec2.Vpc):
-                self._warn_of_tables_not_chosen(vpc)
+                warn_of_tables_not_chosen(self, vpc)
         for record_type in record_types:
             self.admit_create(record_type)
 
@@ -213,14 +215,7 @@ class OffChainStore(Construct):
         """Let this account's principals use the endpoint for `actions` on `resources` (ARNs), too. Nothing happens
         where the VPC's own endpoint is kept."""
         if self.endpoint:
-            self.endpoint.add_to_policy(
-                iam.PolicyStatement(
-                    principals=[iam.AnyPrincipal()],
-                    actions=list(actions),
-                    resources=list(resources),
-                    conditions={"StringEquals": {"aws:PrincipalAccount": cdk.Stack.of(self).account}},
-                )
-            )
+            admit(self.endpoint, actions, resources)
 
     def admit_buckets(self, names: Sequence[str]) -> None:
         """Let whoever is in the subnets use the endpoint for further buckets and all that is in them: those of other
@@ -228,19 +223,7 @@ class OffChainStore(Construct):
         buckets of this account only. Raises ValueError where the VPC's own endpoint is kept."""
         if not self.endpoint:
             raise ValueError("names: the S3 endpoint is kept here; its owner has to admit the buckets")
-        stack = cdk.Stack.of(self)
-        for name in names:
-            self.endpoint.add_to_policy(
-                iam.PolicyStatement(
-                    principals=[iam.AnyPrincipal()],
-                    actions=["s3:*"],
-                    resources=[
-                        stack.format_arn(service="s3", region="", account="", resource=name),
-                        stack.format_arn(service="s3", region="", account="", resource=name, resource_name="*"),
-                    ],
-                    conditions={"StringEquals": {"aws:ResourceAccount": stack.account}} if "*" in name else None,
-                )
-            )
+        admit_buckets(self.endpoint, names)
 
     def admit_create(self, record_type: RecordType) -> None:
         """Let the functions that write use the endpoint for `record_type`, which is then one of the store's. Raises
@@ -303,16 +286,6 @@ class OffChainStore(Construct):
             raise ValueError(f"record_type: the store's record types are {names}; say which one is meant")
         self._took_the_only_one = True
         return known[0]
-
-    def _warn_of_tables_not_chosen(self, vpc: ec2.IVpc) -> None:
-        tables = dict.fromkeys(subnet.route_table.route_table_id for subnet in vpc.select_subnets().subnets)
-        cdk.Annotations.of(self).add_warning_v2(
-            "offchain-stack:restrictiveS3Endpoint",
-            f"The S3 endpoint made here goes to {', '.join(tables)} of a VPC that exists already, and admits what "
-            "these functions need and nothing else. Anything else behind these route tables that uses S3 in this "
-            "region (package mirrors, image layers, backups) is refused from then on. Name the functions' subnets "
-            "alone, admit the other buckets, or keep the endpoint that the VPC has.",
-        )
 
     def _objects(self, record_type: RecordType) -> str:
         return self.bucket.arn_for_objects(f"{record_type.key_prefix}*")

@@ -1,17 +1,69 @@
-"""What EC2 lets only one endpoint of a VPC have: a route table leads to S3 by one gateway endpoint, and one interface
-endpoint of a service has the service's private DNS name. A second one fails when it is deployed."""
+"""VPC endpoints: what their policies admit, and which ones cannot exist beside each other.
+
+A route table leads to S3 by one gateway endpoint, and one interface endpoint of a VPC has a service's private DNS name.
+A second one fails when it is deployed.
+"""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 import aws_cdk as cdk
 import jsii
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
 from constructs import IConstruct, IValidation
 
 _NETWORK = "offchain-stack:managedBlockchainNetwork"
 """Metadata of an endpoint whose service is known only when the stack is deployed: the network that it leads to."""
+
+
+def admit(
+    endpoint: ec2.VpcEndpoint, actions: Sequence[str], resources: Sequence[str], *, of_account: bool = False
+) -> None:
+    """Let principals of the stack's account use `endpoint` for `actions` on `resources` (ARNs, none for nothing). With
+    `of_account` only resources of the account are meant, whose names are not quite known."""
+    account = cdk.Stack.of(endpoint).account
+    if resources:
+        endpoint.add_to_policy(
+            iam.PolicyStatement(
+                principals=[iam.AnyPrincipal()],
+                actions=list(actions),
+                resources=list(resources),
+                conditions={
+                    "StringEquals": {"aws:PrincipalAccount": account}
+                    | ({"aws:ResourceAccount": account} if of_account else {})
+                },
+            )
+        )
+
+
+def admit_buckets(endpoint: ec2.GatewayVpcEndpoint, names: Sequence[str]) -> None:
+    """Let everybody use `endpoint` for these buckets and all that is in them. A name in which `*` stands for any
+    characters admits buckets of the stack's account only."""
+    stack = cdk.Stack.of(endpoint)
+    for name in names:
+        arn = stack.format_arn(service="s3", region="", account="", resource=name)
+        endpoint.add_to_policy(
+            iam.PolicyStatement(
+                principals=[iam.AnyPrincipal()],
+                actions=["s3:*"],
+                resources=[arn, f"{arn}/*"],
+                conditions={"StringEquals": {"aws:ResourceAccount": stack.account}} if "*" in name else None,
+            )
+        )
+
+
+def warn_of_tables_not_chosen(scope: IConstruct, vpc: ec2.IVpc) -> None:
+    """Say at synth that an S3 endpoint of ours goes to all route tables of the private subnets of an existing VPC."""
+    tables = dict.fromkeys(subnet.route_table.route_table_id for subnet in vpc.select_subnets().subnets)
+    cdk.Annotations.of(scope).add_warning_v2(
+        "offchain-stack:restrictiveS3Endpoint",
+        f"The S3 endpoint made here goes to {', '.join(tables)} of a VPC that exists already, and admits what these "
+        "functions need and nothing else. Anything else behind these route tables that uses S3 in this region (package "
+        "mirrors, image layers, backups) is refused from then on. Name the functions' subnets alone, admit the other "
+        "buckets, or keep the endpoint that the VPC has.",
+    )
 
 
 def leads_to(endpoint: ec2.InterfaceVpcEndpoint, network_id: str) -> None:
