@@ -221,8 +221,8 @@ def _rule(group: str, direction: str, rule: Mapping[str, Any]) -> Rule:
 
 
 def admits(policy: Mapping[str, Any] | None, action: str, resource: str) -> bool:
-    """Whether a policy allows this account's principals `action` on `resource`, an ARN in this account. A wildcard in it
-    must be admitted as such."""
+    """Whether a policy allows this account's principals `action` on `resource`, an ARN of this account. A wildcard
+    in it must be admitted as such."""
     if policy is None:
         return True
     allowed = [each for each in aslist(policy["Statement"]) if each["Effect"] == "Allow" and _conditions_hold(each)]

@@ -1,9 +1,18 @@
 """Every IAM statement of the stack, walked: who may do what, and nowhere more than that."""
 
+import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from stack_template import Template, aslist, flat, of_type
+from test_constructs import network
+
+from offchain_stack import OffChainStack, Settings
 
 ANY = "*"
 EC2 = {
@@ -140,3 +149,75 @@ def test_each_role_is_assumed_by_its_service_alone(template: Template) -> None:
         "apigateway.amazonaws.com",
         "events.amazonaws.com",
     }
+
+
+def test_each_service_takes_on_a_role_for_this_account_alone(template: Template) -> None:
+    """API Gateway names no source when it takes on an integration's role: a condition would end in 500 each time."""
+    sources = {
+        "lambda.amazonaws.com": None,
+        "states.amazonaws.com": "arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:stateMachine:*",
+        "events.amazonaws.com": "arn:<AWS::Partition>:events:<AWS::Region>:<AWS::AccountId>:rule/*",
+    }
+    for role in of_type(template, "AWS::IAM::Role").values():
+        (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
+        service, condition = statement["Principal"]["Service"], statement.get("Condition")
+        if service == "apigateway.amazonaws.com":
+            assert condition is None
+            continue
+        assert condition["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+        arn = condition.get("ArnLike", {}).get("aws:SourceArn")
+        assert (flat(arn) if arn else None) == sources[service]
+
+
+KEYS = {name: f"arn:aws:kms:us-east-1:111122223333:key/{name}" for name in ("pictures", "secrets", "roots")}
+
+
+def key_grants(template: Template) -> set[tuple[str, str, str, str]]:
+    """(function, action, key, service) of what functions may do with keys, and by way of which service alone."""
+    handlers = {
+        flat(each["Role"]).strip("<>").partition(".")[0]: each["Handler"].partition(".")[0]
+        for each in of_type(template, "AWS::Lambda::Function").values()
+    }
+    found = set()
+    for policy in of_type(template, "AWS::IAM::Policy").values():
+        for statement in policy["PolicyDocument"]["Statement"]:
+            for action in aslist(statement["Action"]):
+                if action.startswith("kms:"):
+                    ((operator, condition),) = statement["Condition"].items()
+                    assert operator == "StringLike"
+                    handler = handlers[flat(policy["Roles"][0]).strip("<>")]
+                    found.add((handler, action, flat(statement["Resource"]), flat(condition["kms:ViaService"])))
+    return found
+
+
+def test_keys_are_used_by_way_of_the_service_that_needs_them(values: dict[str, Any], tmp_path: Path) -> None:
+    given = {"kmsKeyArn": KEYS["pictures"], "secretsKeyArn": KEYS["secrets"], "tlsRootsKeyArn": KEYS["roots"]}
+    app = cdk.App(context={"aws:cdk:bundling-stacks": []}, outdir=str(tmp_path))
+    OffChainStack(app, "Stack", settings=Settings.from_values(values | given))
+    app.synth()
+    template = json.loads((tmp_path / "Stack.template.json").read_text("utf-8"))
+    s3, secrets = (f"{service}.<AWS::Region>.amazonaws.com*" for service in ("s3", "secretsmanager"))
+    signing = ("invoke_chaincode", "query_ledger", "sweep", "verify_all")
+    assert key_grants(template) == {
+        # It writes pictures and cannot read one.
+        ("upload_object", "kms:GenerateDataKey", KEYS["pictures"], s3),
+        ("verify_object", "kms:Decrypt", KEYS["pictures"], s3),
+        ("verify_all", "kms:Decrypt", KEYS["pictures"], s3),
+        ("upload_object", "kms:Decrypt", KEYS["secrets"], secrets),
+        *((each, "kms:Decrypt", KEYS["secrets"], secrets) for each in signing),
+        *((each, "kms:Decrypt", KEYS["roots"], s3) for each in signing),
+    }
+
+
+def test_a_key_may_be_named_by_an_alias(tmp_path: Path) -> None:
+    app = cdk.App(outdir=str(tmp_path))
+    stack = cdk.Stack(app, "Stack")
+    alias = kms.Alias.from_alias_name(stack, "Alias", "alias/fabric")
+    role = iam.Role(stack, "Role", assumed_by=iam.AccountRootPrincipal())
+    network(stack, secrets_key=alias).grant_read_certificates(role)
+    app.synth()
+    template = json.loads((tmp_path / "Stack.template.json").read_text("utf-8"))
+    (policy,) = of_type(template, "AWS::IAM::Policy").values()
+    (statement,) = [each for each in policy["PolicyDocument"]["Statement"] if each["Action"] == "kms:Decrypt"]
+    assert flat(statement["Resource"]).endswith(":key/*")
+    assert statement["Condition"]["ForAnyValue:StringEquals"] == {"kms:ResourceAliases": "alias/fabric"}

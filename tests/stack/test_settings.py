@@ -76,7 +76,13 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "secretNamePattern": ("dev/{member}/{user}", "dev/{part}", "dev/{user}/{part}/{kind}", "{user}/{part}/{"),
     "secretsKeyArn": ("alias/key",),
     "s3Endpoint": ("yes", True),
-    "secretsManagerEndpoint": ("none",),
+    "admittedBuckets": ("other", [], ["Other"], ["a"]),
+    "s3PrefixListId": ("com.amazonaws.us-east-1.s3", ["pl-63a5400a"]),
+    "secretsManagerEndpoint": ("none", {"id": "vpce-0123"}, {"id": "sg-0123", "securityGroupId": "vpce-0123"}),
+    "admittedSecrets": ("other/*", [], ["a secret"]),
+    "admittedSecurityGroupIds": ("sg-0123456789abcdef0", [], ["sg-1"]),
+    "dnsServers": ("10.0.0.2", [], ["10.0.0"], ["10.0.0.300"], ["10.0.0.1/8"], ["dns.example.com"]),
+    "tlsRootsKeyArn": ("alias/key", 7),
     "cloudWatchRole": (False,),
     "bucketName": ("My_Bucket",),
     "kmsKeyArn": ("1234abcd",),
@@ -154,6 +160,18 @@ CONTRADICTIONS: dict[str, dict[str, Any]] = {
     "endorsingOrganizations": {"endorsingOrganizations": ["Org1MSP", "Org2MSP"]},
     "userPoolScopes": {"userPoolScopes": ["records/write"]},
     "callers": {"callers": {"claim": "custom:fabricUsername"}},
+    "admittedBuckets": {"admittedBuckets": ["other"], "s3Endpoint": "keep"},
+    "admittedSecrets": {"admittedSecrets": ["other"], "secretsManagerEndpoint": "keep"},
+    "admittedSecurityGroupIds": {
+        "admittedSecurityGroupIds": ["sg-0123456789abcdef0"],
+        "secretsManagerEndpoint": {"id": "vpce-0123", "securityGroupId": "sg-0123456789abcdef0"},
+    },
+    "tlsRootsKeyArn": {
+        "tlsRootsKeyArn": "arn:aws:kms:us-east-1:111122223333:key/k",
+        "tlsRoots": "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
+    },
+    "dnsServers": {"dnsServers": ["10.0.0.2"], "securityGroupIds": ["sg-0123456789abcdef0"]},
+    "s3PrefixListId": {"s3PrefixListId": "pl-63a5400a", "securityGroupIds": ["sg-0123456789abcdef0"]},
 }
 
 
