@@ -9,9 +9,9 @@ from typing import Annotated
 from pydantic import with_config
 
 from .mistakes import Mistakes, one_line
-from .model import MODEL, IfGiven, described, read
-from .plain_file import read_yaml
-from .setting_types import BucketNames, FilePath, Many, SecretNames, SecurityGroupId, StackName
+from .model import MODEL, IfGiven, Many, described, read
+from .plain_file import read_plain
+from .setting_types import BucketNames, FilePath, SecretNames, SecurityGroupId, StackName
 from .settings import Settings, SettingsError
 
 _EXAMPLE = "deployments: [dev.yaml, test.yaml]"
@@ -58,7 +58,7 @@ class NetworkSettings:
         own settings files. Raises SettingsError."""
         file = Path(path)
         try:
-            given = read(_File, read_yaml(file.read_bytes()))
+            given = read(_File, read_plain(file.read_bytes()))
         except OSError as error:
             raise SettingsError(f"offchainNetwork: {path}: {error.strerror}") from error
         except Mistakes as error:

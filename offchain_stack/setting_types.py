@@ -66,7 +66,7 @@ BucketName = Annotated[
 BucketNames = Annotated[str, matching(r"[*]|[a-z0-9*][a-z0-9.*-]{1,61}[a-z0-9*]")]
 ChaincodeName = Annotated[str, matching(r"[A-Za-z0-9]+([-_][A-Za-z0-9]+)*")]
 ChannelName = Annotated[str, matching(r"[a-z][a-z0-9.-]{0,248}")]
-DnsServer = Annotated[str, matching(r"([0-9]{1,3}\.){3}[0-9]{1,3}(/[0-9]{1,2})?"), AfterValidator(_ipv4)]
+DnsServer = Annotated[str, matching(r"([0-9]{1,3}\.){3}[0-9]{1,3}(/[0-9]{1,2})?"), checked(_ipv4)]
 FabricMember = Annotated[str, matching(r"[A-Za-z0-9_+=.@-]+")]
 FilePath = Annotated[str, matching(r".+")]
 FunctionArn = Annotated[str, matching(r"arn:[^:]+:lambda:[^:]+:[0-9]{12}:function:[^:]+(:[^:]+)?")]

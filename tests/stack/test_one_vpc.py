@@ -19,7 +19,7 @@ EXAMPLES = ROOT / "examples" / "settings"
 ENVIRONMENTS = ("dev", "test", "prod")
 SUBNETS = {f"subnet-0123456789abcdef{number}": f"rtb-0123456789abcdef{number}" for number in range(2)}
 S3, SECRETS = (f"com.amazonaws.us-east-1.{service}" for service in ("s3", "secretsmanager"))
-NETWORK = EXAMPLES / "network" / "shared.yaml"
+NETWORK = ROOT / "examples" / "network-stack.yaml"
 Stacks = dict[str, Template]
 
 
