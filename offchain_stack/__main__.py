@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import aws_cdk as cdk
 
     from .fabric import FabricNetwork
-    from .settings import Settings
+    from .settings import InterfaceEndpoint, Settings
 
 _LOOKED_UP = Endpoint(address="looked-up.invalid:443")
 """Stands for an endpoint on Managed Blockchain, which the check looks up."""
@@ -183,7 +183,11 @@ def _document(context: Mapping[str, Any], *, connect: bool) -> dict[str, Any]:
             raise error_of("connectionProfile" if settings.connection_profile else "tlsRoots", error) from error
         environment = network.network_environment | network.identities_environment
         region = stack.region
-    keys = {"offchain.kmsKeyArn": settings.kms_key_arn, "offchain.secretsKeyArn": settings.secrets_key_arn}
+    keys = {
+        "offchain.kmsKeyArn": settings.kms_key_arn,
+        "offchain.secretsKeyArn": settings.secrets_key_arn,
+        "offchain.tlsRootsKeyArn": settings.tls_roots_key_arn,
+    }
     member = settings.managed_blockchain
     return {
         # Only the credentials know the region where no setting tells it.
@@ -196,8 +200,36 @@ def _document(context: Mapping[str, Any], *, connect: bool) -> dict[str, Any]:
         "account": settings.account,
         "bucket": settings.bucket_name,
         "keys": {setting: arn for setting, arn in keys.items() if arn},
+        "vpc": _placement(settings),
+        "alarmTopic": settings.alarm_topic_arn,
         "connect": connect,
     }
+
+
+def _placement(settings: "Settings") -> dict[str, Any]:
+    """Where the functions are put, and by which endpoints they reach what they need."""
+    from .records import FUNCTIONS_IN_VPC
+
+    functions = len(settings.record_types) * (FUNCTIONS_IN_VPC - bool(settings.chaincode_function_arn))
+    return {
+        "id": settings.vpc_id,
+        "stack": settings.stack_name,
+        "subnets": [{"id": subnet, "zone": zone, "table": table} for subnet, zone, table in settings.placed_subnets()],
+        "s3Endpoint": settings.s3_endpoint,
+        "secretsManagerEndpoint": _endpoint(settings.secrets_manager_endpoint),
+        "fabricEndpoint": _endpoint(settings.fabric_endpoint) if settings.managed_blockchain else None,
+        "securityGroups": settings.security_group_ids,
+        # Functions with the same security groups share an interface in each subnet.
+        "interfaces": 1 if settings.security_group_ids else functions,
+        "dnsServers": settings.dns_servers,
+        "prefixList": settings.s3_prefix_list_id,
+    }
+
+
+def _endpoint(chosen: "str | InterfaceEndpoint") -> str | dict[str, str]:
+    if isinstance(chosen, str):
+        return chosen
+    return {"id": chosen.id, "securityGroupId": chosen.security_group_id}
 
 
 def _network(stack: "cdk.Stack", settings: "Settings") -> "FabricNetwork":

@@ -1,6 +1,6 @@
 """OffChainNetworkStack: the endpoints of a VPC in which there are several deployments."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
@@ -71,7 +71,7 @@ class OffChainNetworkStack(cdk.Stack):
         """With the subnets of all deployments."""
         if not deployments[0].subnet_ids:
             return ec2.Vpc.from_lookup(self, "Vpc", vpc_id=deployments[0].vpc_id)
-        subnets = {subnet: (zone, table) for each in deployments for subnet, zone, table in _subnets(each)}
+        subnets = {subnet: (zone, table) for each in deployments for subnet, zone, table in each.placed_subnets()}
         return ec2.Vpc.from_vpc_attributes(
             self,
             "Vpc",
@@ -124,13 +124,6 @@ class OffChainNetworkStack(cdk.Stack):
         (group,) = endpoint.connections.security_groups
         cdk.CfnOutput(self, f"{name}Id", value=endpoint.vpc_endpoint_id)
         cdk.CfnOutput(self, f"{name}SecurityGroupId", value=group.security_group_id)
-
-
-def _subnets(settings: Settings) -> Iterator[tuple[str, str, str]]:
-    """Each subnet with its zone and its route table: the zones have as many each, one after the other."""
-    zones, subnets = settings.availability_zones or (), settings.subnet_ids or ()
-    for number, (subnet, table) in enumerate(zip(subnets, settings.route_table_ids or (), strict=True)):
-        yield subnet, zones[number * len(zones) // len(subnets)], table
 
 
 def _bucket(settings: Settings) -> str:

@@ -31,6 +31,9 @@ from .rest_api import OffChainApi
 from .store import OffChainStore
 from .workflow import CreateWorkflow
 
+FUNCTIONS_IN_VPC = 6
+"""Of one record type; each has a network interface in each subnet. With an existing chaincode function one fewer."""
+
 
 def _within(function: str, limits: FunctionLimits | None) -> FunctionLimits:
     """`limits`, if the workflow waits for as long as they let the function run. Raises ValueError."""

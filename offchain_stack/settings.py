@@ -410,6 +410,12 @@ class Settings:
         ),
     ] = None
 
+    def placed_subnets(self) -> list[tuple[str, str, str]]:
+        """Each named subnet with its zone and its route table: the zones have as many each, one after the other."""
+        zones, subnets = self.availability_zones or (), self.subnet_ids or ()
+        in_zones = [zones[number * len(zones) // len(subnets)] for number in range(len(subnets))]
+        return list(zip(subnets, in_zones, self.route_table_ids or (), strict=True))
+
     @classmethod
     def from_context(cls, node: "Node") -> "Settings":
         """Read the settings from the context of `node`. Raises SettingsError."""

@@ -35,9 +35,15 @@ def check_account(account: str | None) -> Finding:
     return ok("AWS", f"account {caller}, region {region()}")
 
 
-def look_up(subject: str, properties: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
-    """The endpoints of a Managed Blockchain member as `FABRIC_NETWORK` has them: `{"peers", "orderers"}`. Raises
-    Mistake."""
+def identity() -> tuple[str, str]:
+    """Partition and account of the credentials."""
+    _, partition, _, _, account, _ = aws.client("sts").get_caller_identity()["Arn"].split(":", 5)
+    return partition, account
+
+
+def look_up(subject: str, properties: Mapping[str, Any]) -> tuple[dict[str, list[dict[str, str]]], str]:
+    """The endpoints of a Managed Blockchain member as `FABRIC_NETWORK` has them: `{"peers", "orderers"}`; and the name
+    of the service that a VPC endpoint leads to. Raises Mistake."""
     try:
         found = lookup.look_up(properties)
     except (lookup.NotUsable, *AWS_FAILURES) as failure:
@@ -47,10 +53,11 @@ def look_up(subject: str, properties: Mapping[str, Any]) -> dict[str, list[dict[
             "Give the ids that the Managed Blockchain console shows for this account and region.",
         ) from failure
     peers = [f"Peer{number}" for number in range(len(properties["NodeIds"]))]
-    return {
+    nodes = {
         "peers": [{"endpoint": found[f"{peer}Endpoint"], "mspId": properties["MemberId"]} for peer in peers],
         "orderers": [{"endpoint": found["OrdererEndpoint"]}],
     }
+    return nodes, found["VpcEndpointServiceName"]
 
 
 def require_region(subject: str, bucket: str) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 from shared.record_type import RecordType
 
+from .placement import Placement
+
 REGION = "${AWS::Region}"
 """Stands in the network's settings for the region, which only the credentials may tell."""
 
@@ -20,6 +22,8 @@ class Deployment:
       in `network`; None elsewhere.
     * `account`, `region`: those to deploy to, where the settings name them; `bucket`: one that is there already.
     * `keys`: ARNs of KMS keys by the setting that names them.
+    * `placement`: where the functions are put; None if the VPC is not examined.
+    * `alarm_topic`: ARN of the topic that alarms are sent to, if there is one.
     * `connect`: whether peers and orderers are reached, too.
     """
 
@@ -33,13 +37,15 @@ class Deployment:
     region: str | None = None
     bucket: str | None = None
     keys: Mapping[str, str]
+    placement: Placement | None = None
+    alarm_topic: str | None = None
     connect: bool = False
 
     @classmethod
     def from_json(cls, text: str) -> "Deployment":
         """Read the document that `offchain_stack` writes: `{"environment": {"FABRIC_NETWORK", "FABRIC_IDENTITIES"},
-        "recordTypes", "settings", "lookUp", "account", "region", "bucket", "keys", "connect"}`, the environment as the
-        functions would have it. Raises KeyError or ValueError where it is none."""
+        "recordTypes", "settings", "lookUp", "account", "region", "bucket", "keys", "vpc"?, "alarmTopic"?, "connect"}`,
+        the environment as the functions would have it. Raises KeyError or ValueError where it is none."""
         document: dict[str, Any] = json.loads(text)
         environment = document["environment"]
         identities = json.loads(environment["FABRIC_IDENTITIES"])
@@ -54,5 +60,7 @@ class Deployment:
             region=document["region"],
             bucket=document["bucket"],
             keys=document["keys"],
+            placement=Placement.from_values(document["vpc"]) if document.get("vpc") else None,
+            alarm_topic=document.get("alarmTopic"),
             connect=document["connect"],
         )

@@ -3,10 +3,11 @@
 import functools
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from botocore.exceptions import ClientError
 from shared import aws
 
 AMAZON_DNS = "AmazonProvidedDNS"
@@ -36,19 +37,26 @@ class Endpoint:
     groups: frozenset[str]
     private_dns: bool
     policy: Mapping[str, Any]
+    own: bool
+    """Whether it is the deployment's, from an earlier time."""
 
 
 class Vpc:
-    """A VPC of the account and region. Each attribute is asked for once, and raises botocore's ClientError."""
+    """A VPC of the account and region, as it is for the deployment `stack`. What is asked raises botocore's ClientError;
+    an attribute is asked for once."""
 
-    def __init__(self, vpc_id: str) -> None:
-        self.id = vpc_id
+    def __init__(self, vpc_id: str, stack: str) -> None:
+        self.id, self._stack = vpc_id, stack
         self._ec2 = aws.client("ec2")
 
     @functools.cached_property
     def description(self) -> Mapping[str, Any]:
         described: Mapping[str, Any] = self._ec2.describe_vpcs(VpcIds=[self.id])["Vpcs"][0]
         return described
+
+    def require(self) -> None:
+        """Raises ClientError where there is no such VPC."""
+        self.description  # noqa: B018
 
     def attribute(self, name: str) -> bool:
         """`enableDnsSupport` or `enableDnsHostnames`."""
@@ -85,16 +93,29 @@ class Vpc:
         """Those that exist or are being made."""
         found = self._all("describe_vpc_endpoints", "VpcEndpoints", self._of_vpc)
         gone = ("deleting", "deleted", "failed", "rejected", "expired")
-        return [_endpoint(each) for each in found if each["State"].lower() not in gone]
+        own = self._of_stack if found else frozenset()
+        return [_endpoint(each, own) for each in found if each["State"].lower() not in gone]
+
+    @functools.cached_property
+    def _of_stack(self) -> frozenset[str]:
+        """Ids of what the deployment has made, if it was deployed before."""
+        pages = aws.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=self._stack)
+        try:
+            found = [each for page in pages for each in page["StackResourceSummaries"]]
+        except ClientError as failure:
+            if failure.response["Error"]["Code"] == "ValidationError":  # there is no such stack
+                return frozenset()
+            raise
+        return frozenset(each["PhysicalResourceId"] for each in found if "PhysicalResourceId" in each)
 
     @functools.cached_property
     def groups(self) -> dict[str, Mapping[str, Any]]:
         """The security groups by id."""
         return {each["GroupId"]: each for each in self._all("describe_security_groups", "SecurityGroups", self._of_vpc)}
 
-    def interfaces_of_functions(self, subnet: str, stack: str) -> int:
-        """How many network interfaces Lambda has in a subnet already for functions of a stack."""
-        names = {"subnet-id": [subnet], "description": [f"AWS Lambda VPC ENI-{stack}-*"]}
+    def interfaces_of_functions(self, subnet: str) -> int:
+        """How many network interfaces Lambda has in a subnet for the deployment's functions, from an earlier time."""
+        names = {"subnet-id": [subnet], "description": [f"AWS Lambda VPC ENI-{self._stack}-*"]}
         return len(self._all("describe_network_interfaces", "NetworkInterfaces", names))
 
     def prefix_list(self, name: str) -> str | None:
@@ -112,12 +133,13 @@ class Vpc:
         return [each for page in pages for each in page[kind]]
 
 
-def admits_address(group: Mapping[str, Any], port: int) -> bool:
-    """Whether a security group lets anybody by address in on a TCP port; whom, is not looked at."""
+def lets_in(group: Mapping[str, Any], port: int, clients: Collection[str]) -> bool:
+    """Whether a security group lets in on a TCP port the groups `clients`, or anybody by address: whom is not looked
+    at."""
     return any(
         each["IpProtocol"] == "-1" or (each["IpProtocol"] == "tcp" and each["FromPort"] <= port <= each["ToPort"])
         for each in group["IpPermissions"]
-        if each["IpRanges"] or each.get("PrefixListIds")
+        if each["IpRanges"] or any(pair["GroupId"] in clients for pair in each["UserIdGroupPairs"])
     )
 
 
@@ -135,7 +157,7 @@ def _subnet(described: Mapping[str, Any], table: Mapping[str, Any]) -> Subnet:
     )
 
 
-def _endpoint(described: Mapping[str, Any]) -> Endpoint:
+def _endpoint(described: Mapping[str, Any], own: Collection[str]) -> Endpoint:
     is_gateway = described["VpcEndpointType"] == "Gateway"
     return Endpoint(
         id=described["VpcEndpointId"],
@@ -145,6 +167,7 @@ def _endpoint(described: Mapping[str, Any]) -> Endpoint:
         groups=frozenset(each["GroupId"] for each in described.get("Groups", ())),
         private_dns=not is_gateway and described.get("PrivateDnsEnabled", False),
         policy=json.loads(described.get("PolicyDocument") or "{}"),
+        own=described["VpcEndpointId"] in own,
     )
 
 

@@ -16,6 +16,7 @@ from .finding import Finding, Level, Mistake, ok, skipped
 from .policy import PeerView, check_policy
 from .tls_roots import check_tls_roots, read_tls_roots
 from .users import check_user
+from .vpc import check_topic, check_vpc
 
 _NEEDS_AWS = "not checked without AWS"
 
@@ -31,8 +32,14 @@ def examine(deployment: Deployment) -> Iterator[Finding]:
         yield from check_bucket(subject, deployment.bucket) if aws_usable else [skipped(subject, _NEEDS_AWS)]
     for setting, key in deployment.keys.items():
         yield check_key(setting, key) if aws_usable else skipped(setting, _NEEDS_AWS)
+    if deployment.alarm_topic:
+        subject = "offchain.alarmTopicArn"
+        yield check_topic(subject, deployment.alarm_topic) if aws_usable else skipped(subject, _NEEDS_AWS)
     roots = yield from _tls_roots(deployment, aws_usable)
-    network = yield from _network(deployment, roots, aws_usable)
+    network, service = yield from _network(deployment, roots, aws_usable)
+    if deployment.placement:
+        subject = f"offchain.vpcId {deployment.placement.vpc_id}"
+        yield from check_vpc(deployment, service) if aws_usable else [skipped(subject, _NEEDS_AWS)]
     if network is None:
         return
     nodes = [*peers(network, deployment.settings), *orderers(network, deployment.settings)]
@@ -79,22 +86,27 @@ def _tls_roots(deployment: Deployment, aws_usable: bool) -> Generator[Finding, N
     return pem
 
 
-def _network(deployment: Deployment, roots: str, aws_usable: bool) -> Generator[Finding, None, Network | None]:
-    """Returns the network with these TLS roots; None where its endpoints are not known."""
-    subject, found = "offchain.managedBlockchain", {}
+def _network(
+    deployment: Deployment, roots: str, aws_usable: bool
+) -> Generator[Finding, None, tuple[Network | None, str | None]]:
+    """Returns the network with these TLS roots, None where its endpoints are not known; and the name of the service
+    that a VPC endpoint to Managed Blockchain leads to, if it is there and known."""
+    subject, service = "offchain.managedBlockchain", None
+    found: Mapping[str, object] = {}
     if deployment.look_up:
         if not aws_usable:
             yield skipped(subject, f"endpoints {_NEEDS_AWS}")
-            return None
+            return None, None
         try:
-            found = look_up(subject, deployment.look_up)
+            found, service = look_up(subject, deployment.look_up)
         except Mistake as mistake:
             yield mistake.finding
-            return None
+            return None, None
         yield ok(subject, "endpoints of network, member and nodes are found")
-    return Network.from_json(
+    network = Network.from_json(
         json.dumps({**deployment.network, **found, "tlsRoots": roots}), lambda _bucket, _key: roots
     )
+    return network, service
 
 
 def _connections(

@@ -1,125 +1,111 @@
 """Whether the VPC is such that the deployment succeeds in it, and the functions reach what they need."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from .ec2 import AMAZON_DNS, Endpoint, Subnet, Vpc, admits_address, refused
+from .account import identity, region
+from .deployment import REGION, Deployment
+from .ec2 import AMAZON_DNS, Endpoint, Subnet, Vpc, lets_in, refused
 from .finding import AWS_FAILURES, Finding, Mistake, aws_code, aws_words, error, ok, skipped, warning
+from .placement import Placement
 
 Needed = tuple[tuple[str, str], ...]
 """Actions, each with the ARN that it is on."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Placement:
-    """Where and how the settings put the functions.
-
-    * `subnets`: each with its zone and route table; empty if they are looked up at synth.
-    * `s3`, `secrets`, `fabric`: the endpoints: "create", "keep", or `{"id", "securityGroupId"}`; `fabric` is None where
-      the nodes are not on Managed Blockchain.
-    * `groups`: security groups of the functions; empty if they are made.
-    * `interfaces`: how many network interfaces the functions have in each subnet.
-    """
-
-    vpc_id: str
-    stack: str
-    subnets: tuple[Mapping[str, str], ...]
-    s3: str
-    secrets: str | Mapping[str, str]
-    fabric: str | Mapping[str, str] | None
-    groups: tuple[str, ...]
-    interfaces: int
-    dns_servers: tuple[str, ...]
-    prefix_list: str | None
-
-    @classmethod
-    def from_values(cls, values: Mapping[str, Any]) -> "Placement":
-        """Of what `offchain_stack` writes."""
-        return cls(
-            vpc_id=values["id"],
-            stack=values["stack"],
-            subnets=tuple(values["subnets"] or ()),
-            s3=values["s3Endpoint"],
-            secrets=values["secretsManagerEndpoint"],
-            fabric=values["fabricEndpoint"],
-            groups=tuple(values["securityGroups"] or ()),
-            interfaces=values["interfaces"],
-            dns_servers=tuple(values["dnsServers"] or ()),
-            prefix_list=values["prefixList"],
-        )
+_ON_OBJECTS = (
+    "DeleteObjectVersion",
+    "GetObject",
+    "GetObjectVersion",
+    "GetObjectVersionTagging",
+    "PutObject",
+    "PutObjectVersionTagging",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """The services that are reached by endpoints: their names, and what the functions do there. `fabric` is the name of
-    the Managed Blockchain network's service; None where that is not known or there is none."""
+    """The services that are reached by endpoints: their names, and what the functions do there. `fabric` is None where
+    the Managed Blockchain network's service is not known or there is none."""
 
-    region: str
+    s3: str
+    secrets: str
+    fabric: str | None
     s3_needed: Needed
     secrets_needed: Needed
-    fabric: str | None
 
-    @property
-    def s3(self) -> str:
-        return f"com.amazonaws.{self.region}.s3"
+    @classmethod
+    def of(cls, deployment: Deployment, fabric: str | None) -> "Services":
+        return cls(
+            s3=f"com.amazonaws.{region()}.s3",
+            secrets=f"com.amazonaws.{region()}.secretsmanager",
+            fabric=fabric,
+            s3_needed=tuple(_needed_in_s3(deployment)),
+            secrets_needed=tuple(_needed_secrets(deployment)),
+        )
 
-    @property
-    def secrets(self) -> str:
-        return f"com.amazonaws.{self.region}.secretsmanager"
+
+def _needed_in_s3(deployment: Deployment) -> Iterator[tuple[str, str]]:
+    partition, _ = identity()
+    placement = deployment.placement
+    # As CloudFormation names the bucket that the stack makes.
+    made = f"{placement.stack.lower()[:24]}-storebucket4fbde984-123456789012" if placement else ""
+    bucket = f"arn:{partition}:s3:::{deployment.bucket or made}"
+    for record_type in deployment.record_types:
+        for action in _ON_OBJECTS:
+            yield f"s3:{action}", f"{bucket}/{record_type.key_prefix}..."
+    yield "s3:ListBucketVersions", bucket
+    roots: str = deployment.network["tlsRoots"]
+    if roots.startswith("s3://"):
+        location = roots.removeprefix("s3://").replace(REGION, region())
+        yield "s3:GetObject", f"arn:{partition}:s3:::{location}"
 
 
-def check_vpc(placement: Placement, services: Services) -> Iterator[Finding]:
-    """The findings about the VPC. What these credentials may not ask is skipped."""
-    vpc = Vpc(placement.vpc_id)
-    subject = f"offchain.vpcId {placement.vpc_id}"
-    try:
-        if "VpcId" not in vpc.description:
-            raise LookupError(placement.vpc_id)
-    except AWS_FAILURES as failure:
-        if aws_code(failure).startswith("InvalidVpcID"):
-            yield error(subject, f"does not exist in {services.region}", "Give the id of a VPC of this region.")
-        else:
-            yield _unknown(subject, failure)
+def _needed_secrets(deployment: Deployment) -> Iterator[tuple[str, str]]:
+    partition, account = identity()
+    prefix = f"arn:{partition}:secretsmanager:{region()}:{account}:secret:"
+    for secret in (name for secrets in deployment.users.values() for name in secrets.values()):
+        arn = secret if secret.startswith("arn:") else f"{prefix}{secret}"
+        # Secrets Manager ends a whole ARN with six characters of its own.
+        is_whole = secret.startswith("arn:") and re.fullmatch(r".+-[A-Za-z0-9]{6}", secret)
+        yield "secretsmanager:GetSecretValue", arn if is_whole else f"{arn}-a1B2c3"
+
+
+def check_vpc(deployment: Deployment, fabric: str | None) -> Iterator[Finding]:
+    """The findings about the VPC; `fabric` is the name of the Managed Blockchain network's service, if it is known.
+    What these credentials may not ask is skipped."""
+    placement = deployment.placement
+    if placement is None:
         return
-    yield ok(subject, "exists")
+    vpc, subject = Vpc(placement.vpc_id, placement.stack), f"offchain.vpcId {placement.vpc_id}"
     try:
+        vpc.require()
+        yield ok(subject, "exists")
         subnets = _subnets(vpc, placement)
     except Mistake as mistake:
         yield mistake.finding
-        return
     except AWS_FAILURES as failure:
-        yield _unknown(subject, failure)
-        return
-    examination = _Examination(vpc, placement, services, subnets)
-    for check in (
-        examination.dns,
-        examination.subnets,
-        examination.groups,
-        examination.s3_endpoint,
-        examination.secrets_endpoint,
-        examination.fabric_endpoint,
-        examination.prefix_list,
-    ):
-        try:
-            yield from check()
-        except AWS_FAILURES as failure:
-            yield _unknown(subject, failure)
+        yield _failed(subject, failure)
+    else:
+        for check in _Examination(vpc, placement, Services.of(deployment, fabric), subnets).checks():
+            try:
+                yield from check()
+            except AWS_FAILURES as failure:
+                yield _failed(subject, failure)
 
 
-def check_topic(arn: str, region: str) -> Finding:
+def check_topic(subject: str, arn: str) -> Finding:
     """Whether alarms can be sent to the topic: CloudWatch sends to topics of its own region only."""
-    there = arn.split(":")[3]
-    if there != region:
-        return error(
-            "offchain.alarmTopicArn",
-            f"is a topic in {there}, and alarms of {region} are sent to topics in {region} only",
-            f"Name a topic in {region}.",
-        )
-    return ok("offchain.alarmTopicArn", f"is a topic in {region}")
+    there, here = arn.split(":")[3], region()
+    if there != here:
+        what = f"is a topic in {there}, and alarms of {here} are sent to topics in {here} only"
+        return error(subject, what, f"Name a topic in {here}.")
+    return ok(subject, f"is a topic in {here}")
 
 
-def _unknown(subject: str, failure: Exception) -> Finding:
+def _failed(subject: str, failure: Exception) -> Finding:
+    if aws_code(failure).startswith("InvalidVpcID"):
+        return error(subject, f"does not exist in {region()}", "Give the id of a VPC of this account and region.")
     return skipped(
         subject,
         f"EC2 does not say all that is asked: {aws_words(failure)}",
@@ -154,6 +140,18 @@ class _Examination:
 
     def __init__(self, vpc: Vpc, placement: Placement, services: Services, subnets: Sequence[Subnet]) -> None:
         self._vpc, self._placement, self._services, self._subnets = vpc, placement, services, subnets
+
+    def checks(self) -> Sequence[Callable[[], Iterator[Finding]]]:
+        """Each asks EC2 for something else, so that one that may not leaves the others."""
+        return (
+            self.dns,
+            self.subnets,
+            self.groups,
+            self.s3_endpoint,
+            self.secrets_endpoint,
+            self.fabric_endpoint,
+            self.prefix_list,
+        )
 
     def dns(self) -> Iterator[Finding]:
         """Endpoints are found by the names that the VPC's DNS gives them."""
@@ -206,7 +204,7 @@ class _Examination:
                 "Name each subnet's own, in the order of subnetIds.",
             )
         needed = self._placement.interfaces + self._endpoints_to_make()
-        needed -= self._vpc.interfaces_of_functions(subnet.id, self._placement.stack)
+        needed -= self._vpc.interfaces_of_functions(subnet.id)
         if subnet.free < needed:
             yield error(
                 subject,
@@ -216,7 +214,8 @@ class _Examination:
             )
 
     def _endpoints_to_make(self) -> int:
-        return [self._placement.secrets, self._placement.fabric].count("create")
+        asked = [self._placement.secrets, self._placement.fabric].count("create")
+        return asked - sum(each.own and not each.is_gateway for each in self._vpc.endpoints)
 
     def groups(self) -> Iterator[Finding]:
         """The functions' own security groups, if they are given."""
@@ -238,8 +237,8 @@ class _Examination:
     def _s3_of(self, table: str, endpoint: Endpoint | None) -> Finding:
         subject = f"offchain.s3Endpoint {table}"
         if self._placement.s3 == "create":
-            if endpoint is None:
-                return ok(subject, "has no S3 endpoint yet")
+            if endpoint is None or endpoint.own:
+                return ok(subject, "has no S3 endpoint of somebody else's")
             return error(
                 subject,
                 f"has S3 endpoint {endpoint.id} already, and a route table takes one",
@@ -283,23 +282,22 @@ class _Examination:
             if all(subnet.has_nat for subnet in self._subnets):
                 return ok(subject, f"the subnets have a way out, by which {service} is reached")
             return error(subject, f"the subnets lead to {service} by no way", "Set it to create, or name an endpoint.")
-        if any(admits_address(self._vpc.groups[group], port) for group in existing.groups):
+        groups = [self._vpc.groups[group] for group in existing.groups if group in self._vpc.groups]
+        if any(lets_in(group, port, self._placement.groups) for group in groups):
             return ok(subject, f"{existing.id} leads to {service}")
         return error(
             subject,
-            f"the security groups of {existing.id} admit no address on port {port}, and so not the functions",
+            f"the security groups of {existing.id} do not let the functions in on port {port}",
             f"Set it to {_named(existing)}, so that the functions are let in.",
         )
 
     def _used(self, subject: str, service: str, chosen: Mapping[str, str], needed: Needed) -> Iterator[Finding]:
         endpoint = next((each for each in self._vpc.endpoints if each.id == chosen["id"]), None)
         if endpoint is None or endpoint.service != service:
-            what = f"leads to {endpoint.service}" if endpoint else f"is no endpoint of {self._vpc.id}"
+            leads = f"leads to {endpoint.service}" if endpoint else f"is no endpoint of {self._vpc.id}"
             there = self._endpoint_with_private_dns(service)
-            mend = f"Set it to {_named(there)}." if there else "Set it to create, or name an endpoint to this service."
-            yield error(
-                subject, f"{chosen['id']} {what}, and not to {service}" if endpoint else f"{chosen['id']} {what}", mend
-            )
+            mend = f"Set it to {_named(there)}." if there else "Set it to create, or name an endpoint to it."
+            yield error(subject, f"{chosen['id']} {leads}, and {service} is meant", mend)
             return
         if chosen["securityGroupId"] not in endpoint.groups:
             yield error(
@@ -333,8 +331,8 @@ class _Examination:
 
 
 def _new(subject: str, service: str, existing: Endpoint | None) -> Finding:
-    if existing is None:
-        return ok(subject, f"the VPC has no endpoint yet with the private DNS name of {service}")
+    if existing is None or existing.own:
+        return ok(subject, f"nobody else's endpoint has the private DNS name of {service}")
     return error(
         subject,
         f"the VPC has {existing.id} with the private DNS name of {service}, and takes one",
