@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stack_template import Template, of_type
 
+from conftest import ROOT
 from offchain_stack import packaging
 from offchain_stack.__main__ import _document, main
 
+TOPIC = "arn:aws:sns:us-east-1:111122223333:on-call"
 MEMBER = {"networkId": "n-N", "memberId": "m-M", "nodeIds": ["nd-A", "nd-B"]}
 
 Check = Callable[..., tuple[int, str]]
@@ -82,6 +85,49 @@ def test_a_network_that_is_looked_up(values: dict[str, Any]) -> None:
     assert [json.loads(each)["name"] for each in document["recordTypes"]] == ["Donor"]
     assert set(document["settings"].values()) == {"offchain.managedBlockchain"}
     assert document["connect"]
+
+
+def test_where_the_functions_are_put(values: dict[str, Any], template: Template) -> None:
+    document = _document({"offchain": values | {"alarmTopicArn": TOPIC}}, connect=False)
+    subnets = [
+        {"id": subnet, "zone": zone, "table": table}
+        for subnet, zone, table in zip(
+            values["subnetIds"], values["availabilityZones"], values["routeTableIds"], strict=True
+        )
+    ]
+    assert document["alarmTopic"] == TOPIC
+    assert document["vpc"] == {
+        "id": values["vpcId"],
+        "stack": "OffChainStack",
+        "subnets": subnets,
+        "s3Endpoint": "create",
+        "secretsManagerEndpoint": "create",
+        "fabricEndpoint": None,
+        "securityGroups": None,
+        "interfaces": sum("VpcConfig" in each for each in of_type(template, "AWS::Lambda::Function").values()),
+        "dnsServers": None,
+        "prefixList": None,
+    }
+
+
+def test_functions_with_the_same_groups_share_an_interface(values: dict[str, Any]) -> None:
+    def interfaces(**more: Any) -> int:
+        return int(_document({"offchain": values | more}, connect=False)["vpc"]["interfaces"])
+
+    arn = "arn:aws:lambda:us-east-1:111122223333:function:ngo-lambda"
+    invoices = json.loads((ROOT / "offchain_stack" / "settings.schema.json").read_text("utf-8"))
+    types = invoices["properties"]["recordTypes"]["examples"][0]
+    assert interfaces(chaincodeFunctionArn=arn) == 5
+    assert interfaces(recordTypes=types) == 12
+    assert interfaces(recordTypes=types, securityGroupIds=["sg-0123456789abcdef0"]) == 1
+
+
+def test_existing_endpoints_are_named(values: dict[str, Any]) -> None:
+    given = {name: value for name, value in values.items() if name not in ("mspId", "peers", "orderers", "tlsRoots")}
+    used = {"id": "vpce-0aa", "securityGroupId": "sg-0123456789abcdef0"}
+    given |= {"managedBlockchain": MEMBER, "fabricEndpoint": used, "secretsManagerEndpoint": used, "s3Endpoint": "keep"}
+    vpc = _document({"offchain": given}, connect=False)["vpc"]
+    assert (vpc["fabricEndpoint"], vpc["secretsManagerEndpoint"], vpc["s3Endpoint"]) == (used, used, "keep")
 
 
 def test_without_the_packages_of_the_functions() -> None:

@@ -17,6 +17,7 @@ from check import connection
 from check.deployment import REGION, Deployment
 from check.examination import examine
 from check.finding import quoted
+from check.placement import Placement
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -123,6 +124,31 @@ def test_an_aws_that_is_not_usable_leaves_the_rest_to_be_checked(
         "skipped  offchain.tlsRoots",
     ]
     assert found[5] == f"ok       offchain.peers {deployment.network['peers'][0]['endpoint']}: 127.0.0.1 resolves."
+
+
+def test_the_vpc_and_the_alarms_topic_are_examined(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    placement = Placement(
+        vpc_id="vpc-0123456789abcdef0",
+        stack="OffChainStack",
+        subnets=(),
+        s3="create",
+        secrets="create",
+        fabric=None,
+        groups=(),
+        interfaces=6,
+        dns_servers=(),
+        prefix_list=None,
+    )
+    given = {"placement": placement, "alarm_topic": "arn:aws:sns:eu-west-1:123456789012:on-call"}
+    topic, vpc = wrong(deployment, **given)
+    assert topic.startswith("ERROR    offchain.alarmTopicArn: is a topic in eu-west-1")
+    assert vpc.startswith("ERROR    offchain.vpcId vpc-0123456789abcdef0: does not exist")
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    aws.client.cache_clear()
+    found = lines(deployment, **given)
+    aws.client.cache_clear()
+    assert "skipped  offchain.alarmTopicArn: not checked without AWS." in found
+    assert "skipped  offchain.vpcId vpc-0123456789abcdef0: not checked without AWS." in found
 
 
 def test_another_account(deployment: Deployment) -> None:
