@@ -1,8 +1,6 @@
 """Where a node of a Fabric network is."""
 
-import ipaddress
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,15 +33,6 @@ class Endpoint:
         """The TCP port; None where the address is a token."""
         return None if _is_token(self.address) else int(self.address.rpartition(":")[2])
 
-    @property
-    def peer(self) -> ec2.IPeer:
-        """Whom a rule of a security group must admit: the address where it is one, else anybody, as DNS decides."""
-        host = self.address.rpartition(":")[0]
-        try:
-            return ec2.Peer.ipv4(f"{ipaddress.IPv4Address(host)}/32")
-        except ipaddress.AddressValueError:
-            return ec2.Peer.any_ipv4()
-
     def to_environment(self) -> dict[str, str]:
         """As the functions read it."""
         known = {"endpoint": self.address, "tlsHostname": self.tls_hostname, "mspId": self.msp_id}
@@ -65,24 +54,3 @@ def tcp(ports: tuple[int, int]) -> "ec2.Port":
 
     first, last = ports
     return ec2.Port.tcp(first) if first == last else ec2.Port.tcp_range(first, last)
-
-
-Way = tuple[ec2.IPeer, tuple[int, int]]
-"""To whom a function connects, and the range of TCP ports."""
-
-HTTPS = (443, 443)
-
-
-def endpoint_peers(endpoint: ec2.IInterfaceVpcEndpoint | None) -> list[ec2.IPeer]:
-    """The security groups behind which an interface endpoint is; anybody where none is known."""
-    groups = endpoint.connections.security_groups if endpoint else []
-    return [ec2.Peer.security_group_id(group.security_group_id) for group in groups] or [ec2.Peer.any_ipv4()]
-
-
-def distinct(ways: Sequence[Way]) -> list[Way]:
-    """`ways` by their ports, without those that a way to anybody on the same ports includes."""
-    anybody = ec2.Peer.any_ipv4()
-    open_ports = {ports for peer, ports in ways if peer.unique_id == anybody.unique_id}
-    bounded = {(ports, peer.unique_id): (peer, ports) for peer, ports in ways if ports not in open_ports}
-    found = [*bounded.values(), *((anybody, ports) for ports in open_ports)]
-    return sorted(found, key=lambda way: (way[1], way[0].unique_id))

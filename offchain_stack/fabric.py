@@ -16,7 +16,7 @@ from constructs import Construct
 
 from . import pem
 from .connection_profile import ConnectionProfile
-from .endpoint import HTTPS, Endpoint, Way, endpoint_peers, tcp
+from .endpoint import Endpoint, tcp
 from .keys import grant_key
 from .managed_blockchain import (
     MANAGED_BLOCKCHAIN_PORTS,
@@ -27,6 +27,7 @@ from .managed_blockchain import (
 )
 from .secret_arns import secret_arns
 from .vpc_endpoints import admit, leads_to, require_alone
+from .ways import HTTPS, Way, endpoint_peers, ways_to_nodes
 
 SECRET_NAME_PATTERN = "dev/fabricOrgs/{member}/{user}/{part}"  # noqa: S105
 """The workshop's secret names: `part` is `signcert` for the certificate and `pk` for the private key."""
@@ -309,14 +310,14 @@ class FabricNetwork(Construct):
         self._secrets_key, self._tls_roots_key = secrets_key, tls_roots_key
         self._certificate_arns = self._arns("certificate", [user.certificate for user in users])
         self._private_key_arns = self._arns("private_key", [user.private_key for user in users])
-        self.ports = sorted({*(ports or ()), *(ports for _, ports in _ways(peers, orderers))})
+        self.ports = sorted({*(ports or ()), *(ports for _, ports in ways_to_nodes([*peers, *orderers]))})
         """Ranges of TCP ports of the peers and orderers."""
         if not self.ports:
             raise ValueError("ports: needed where all addresses are tokens, such as [(7050, 7051)]")
         self.ways_to_ledger: list[Way] = (
             [(peer, each) for peer in endpoint_peers(fabric_endpoint) for each in self.ports]
             if fabric_endpoint
-            else [*_ways(peers, orderers), *((ec2.Peer.any_ipv4(), each) for each in ports or ())]
+            else [*ways_to_nodes([*peers, *orderers]), *((ec2.Peer.any_ipv4(), each) for each in ports or ())]
         )
         """To whom a function connects for the ledger: the groups of `fabric_endpoint`, else each node."""
         self.identities_environment = {
@@ -418,11 +419,6 @@ def _require_organizations(wanted: int | Sequence[str], peers: Sequence[Endpoint
     missing = [msp_id for msp_id in wanted if msp_id not in known]
     if len(wanted) > most or (missing and None not in known):
         raise ValueError(f"endorsing_organizations: no peer is of {', '.join(missing or wanted)}")
-
-
-def _ways(peers: Sequence[Endpoint], orderers: Sequence[Endpoint]) -> list[Way]:
-    """Of the nodes whose ports are known."""
-    return [(node.peer, (node.port, node.port)) for node in (*peers, *orderers) if node.port]
 
 
 def s3_object_arn(scope: Construct, location: str) -> str | None:

@@ -15,12 +15,13 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from .acknowledgements import ANY_RESOURCE, acknowledge, acknowledge_policy, resource
-from .endpoint import HTTPS, Way, distinct, tcp
+from .endpoint import tcp
 from .fabric import FabricNetwork
 from .log_group import kept_log_group
 from .packaging import RUNTIME, code
 from .record_type import RecordType
 from .trust import lambda_service
+from .ways import HTTPS, Way, distinct
 
 METRIC_NAMESPACE = "OffChainStack"
 """Of the metrics that the functions emit themselves."""

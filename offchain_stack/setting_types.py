@@ -1,7 +1,7 @@
 """The types of the settings: what each may be, and of those that are made of others, how they are written in a file."""
 
-import re
 import ipaddress
+import re
 import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, make_dataclass
