@@ -118,7 +118,7 @@ class Verifier:
     log_keys: bool = False
 
     def verify(
-        self, proof: Proof, *, by_checksum: bool = False, keep: int = 0, deadline: float, when_slow: str = _TRY_AGAIN
+        self, proof: Proof, *, by_checksum: bool, keep: int = 0, deadline: float, when_slow: str = _TRY_AGAIN
     ) -> Verified:
         """Compare the newest version of the object with `proof`, by `deadline` (a `time.monotonic()` value).
 

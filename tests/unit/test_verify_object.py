@@ -218,6 +218,7 @@ def test_nothing_under_the_key_is_missing(deployed: None) -> None:
     error = refused(errors.ObjectMissing, record())
     assert type(error).__name__ == "ImageMissing"
     assert error.details == {"versions": 0, "deleteMarker": False}
+    assert error.message.endswith("; 0 versions of it remain and no delete marker.")
 
 
 def test_a_good_version_behind_a_delete_marker_is_named(bucket: Any, deployed: None) -> None:
@@ -225,6 +226,7 @@ def test_a_good_version_behind_a_delete_marker_is_named(bucket: Any, deployed: N
     bucket.Object(KEY).delete()
     error = refused(errors.ObjectMissing, record())
     assert error.details == {"versions": 1, "deleteMarker": True, "versionId": version}
+    assert f"; 1 version of it remains behind a delete marker. Version {version} is still good." in error.message
     assert json.loads(str(error)) == {"message": error.message} | error.details
 
 
@@ -232,7 +234,9 @@ def test_only_others_behind_a_delete_marker_are_counted(bucket: Any, deployed: N
     put(bucket, JPEG)
     put(bucket, SVG)
     bucket.Object(KEY).delete()
-    assert refused(errors.ObjectMissing, record()).details == {"versions": 2, "deleteMarker": True}
+    error = refused(errors.ObjectMissing, record())
+    assert error.details == {"versions": 2, "deleteMarker": True}
+    assert error.message.endswith("; 2 versions of it remain behind a delete marker.")
 
 
 def test_versions_of_a_longer_key_are_another_objects(bucket: Any, deployed: None) -> None:
@@ -723,9 +727,10 @@ def test_a_refusal_of_a_version_that_exists_is_no_loss(by_checksum: bool, bucket
     refused(errors.StorageUnavailable, record(), by_checksum=by_checksum)
 
 
-def test_a_refusal_of_what_does_not_exist_is_a_loss(s3: S3Faults) -> None:
-    """S3 says so of an absent object to whoever may not list."""
-    s3.refuse("GetObject", 403, "AccessDenied")
+@pytest.mark.parametrize(("status", "code"), [(403, "AccessDenied"), (404, "NoSuchVersion"), (405, "MethodNotAllowed")])
+def test_a_refusal_of_what_does_not_exist_is_a_loss(status: int, code: str, s3: S3Faults) -> None:
+    """S3 says so of an absent object to whoever may not list, and of one that became a delete marker."""
+    s3.refuse("GetObject", status, code)
     assert refused(errors.ObjectMissing, record()).details == {"versions": 0, "deleteMarker": False}
 
 
@@ -790,5 +795,7 @@ def test_findings_are_counted_and_name_the_request(bucket: Any, deployed: None, 
     ended = {"Verified": [1.0], "Unverifiable": [1.0], "ObjectTampered": [1.0], "ObjectMissing": [1.0]}
     assert signals.metrics() == ended
     assert [line["error"] for line in signals.log if line["message"] == "Refused"] == ["ImageTampered", "ImageMissing"]
+    findings = [line for line in signals.log if line["message"] == "An object is not what the ledger proves"]
+    assert [(each["missing"], each["versions"]) for each in findings] == [(False, 2), (True, 0)]
     for secret in ("example.org", base64.b64encode(PNG).decode()):
         assert secret not in signals.text
