@@ -10,6 +10,8 @@ from shared.record_type import RecordType
 from . import svg
 
 _ALIASES = {"image/jpg": JPEG.name}
+_NO_TYPE = re.compile(r"|[^/]*/(?:\*|octet-stream)")
+"""What programs write that do not know a type."""
 
 
 def determine(data: bytes, declared: str | None, record_type: RecordType) -> MediaType:
@@ -17,8 +19,9 @@ def determine(data: bytes, declared: str | None, record_type: RecordType) -> Med
 
     How the bytes begin decides between PNG, JPEG, WebP, SVG and PDF. What is none of these, or one that the record type
     does not allow, is application/octet-stream where that is allowed. Refused are: data of no allowed type; another
-    type than `declared` (a data URL's; image/jpg counts as image/jpeg; for application/octet-stream it may be any that
-    is not known here); data that begin as one type and are damaged or cut short; an SVG that `svg` refuses.
+    type than `declared` (a data URL's; image/jpg counts as image/jpeg; "", image/* and application/octet-stream say
+    nothing; for application/octet-stream it may be any that is not known here); data that begin as one type and are
+    damaged or cut short; an SVG that `svg` refuses.
 
     The container decides what is complete: from start to end in PNG, JPEG and WebP, by both ends in PDF. The content is
     not decoded: what passes can still show nothing. What follows the end is not looked at (phones keep videos there): a
@@ -29,11 +32,12 @@ def determine(data: bytes, declared: str | None, record_type: RecordType) -> Med
     media_type = found if found and found.name in allowed else OCTET_STREAM
     if media_type.name not in allowed:
         said = "is none of" if found is None else f"is {found.name}, which is none of"
-        raise record_type.invalid_data(f"{field}: {said} {', '.join(allowed)}.")
+        raise record_type.invalid_data(f"{field}: {said} {', '.join(allowed)}. Send one of these.")
     if declared is not None and _contradicts(_ALIASES.get(declared, declared), media_type, found):
         have = f", {found.name}" if found else ""
         raise record_type.invalid_data(
-            f"{field}: the data URL declares another type than its bytes have{have}. Correct it."
+            f"{field}: the data URL declares another type than its bytes have{have}. "
+            "Correct it, or leave it out: data:;base64,<data>."
         )
     if media_type is SVG:
         try:
@@ -41,13 +45,17 @@ def determine(data: bytes, declared: str | None, record_type: RecordType) -> Med
         except svg.RefusedSvg as refusal:
             raise record_type.invalid_data(f"{field}: this SVG {refusal}") from None
     elif media_type is not OCTET_STREAM and not _IS_COMPLETE[media_type](data):
-        raise record_type.invalid_data(f"{field}: begins as {media_type.name} but is damaged or cut short.")
+        raise record_type.invalid_data(
+            f"{field}: begins as {media_type.name} but is damaged or cut short. Send the whole file, or save it anew."
+        )
     return media_type
 
 
 def _contradicts(declared: str, media_type: MediaType, found: MediaType | None) -> bool:
+    if _NO_TYPE.fullmatch(declared):
+        return False
     if media_type is OCTET_STREAM:
-        return declared in KNOWN and declared not in (OCTET_STREAM.name, found and found.name)
+        return declared in KNOWN and (found is None or declared != found.name)
     return declared != media_type.name
 
 

@@ -45,9 +45,22 @@ def test_the_bytes_decide(data: bytes, name: str, extension: str) -> None:
 @every_picture
 def test_a_data_url_may_only_say_the_same(data: bytes, name: str, extension: str) -> None:
     assert determine(data, name, DONOR).name == name
-    for other in {"image/png", "image/jpeg", "image/webp", "image/svg+xml", "image/gif", ""} - {name}:
+    for other in {"image/png", "image/jpeg", "image/webp", "image/svg+xml", "image/gif", "undefined"} - {name}:
         with pytest.raises(InvalidData, match=f"declares another type than its bytes have, {name}".replace("+", r"\+")):
             determine(data, other, DONOR)
+
+
+@pytest.mark.parametrize("declared", ["", "application/octet-stream", "binary/octet-stream", "image/*", "*/*"])
+def test_a_declared_type_that_says_nothing_leaves_it_to_the_bytes(declared: str) -> None:
+    either = allowing("application/octet-stream", "application/pdf")
+    for data, name, _ in PICTURES.values():
+        assert determine(data, declared, DONOR).name == name
+    assert determine(PDF, declared, DOCUMENT) is media_types.PDF
+    assert determine(PDF, declared, either) is media_types.PDF
+    assert determine(PNG, declared, either) is media_types.OCTET_STREAM
+    for data in (PDF[:-20], b"GIF89a", b"%PDF"):
+        with pytest.raises(InvalidData, match=r"damaged or cut short|is none of"):
+            determine(data, declared, DOCUMENT)
 
 
 def test_image_jpg_is_another_name_of_image_jpeg() -> None:
