@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import NamedTuple, TypeVar
 
-from .svg_style import Compound, Reference, fitting, fragments, references, words
+from .svg_style import Compound, Reference, can_hold_css, fitting, fragments, references, words
 
 MOST = 8_000_000
 """Characters that an SVG may have with all its copies, where each part counts 64 more than it has."""
@@ -83,6 +83,10 @@ class Copies:
     def text(self, text: str) -> None:
         self._parts[self._open[-1]].size += len(text)
 
+    def add(self, size: int) -> None:
+        """Count this many characters for the last element: what is embedded in it has them."""
+        self._parts[self._open[-1]].size += size
+
     def style(self, text: str) -> None:
         self._styles.append(text)
         self._look_into(text.lower())
@@ -90,15 +94,20 @@ class Copies:
     def end(self) -> None:
         self._open.pop()
 
-    def check(self) -> None:
-        """Raises Unbounded if a part refers to itself, or all copies together have more than MOST characters."""
+    def check(self) -> int:
+        """Return the characters of all copies together. Raises Unbounded if a part refers to itself, or they are more
+        than MOST."""
         if self._styles or any(part.leads_to or part.paint for part in self._parts):
             for part in self._parts:
                 part.vertices += self._vertices_in_styles
             drawing = _Drawing(self._parts, self._once)
             drawing.animate()
             drawing.style(self._styles)
-            drawing.count(paint_of_context=self._paint_of_context)
+            return drawing.count(paint_of_context=self._paint_of_context)
+        size = sum(part.size for part in self._parts)
+        if size > MOST:
+            raise _too_many()
+        return size
 
     def _read(self, part: _Part, name: str, value: str) -> None:
         part.size += len(value)
@@ -115,7 +124,7 @@ class Copies:
                 part.vertices += len(_VERTEX.findall(value))
         if name in _LOOKED_INTO or part.element in _ANIMATIONS:
             self._look_into(value.lower())
-        if "(" in value:
+        if "(" in value and can_hold_css(name):
             found = [each._replace(property=each.property if name == "style" else name) for each in references(value)]
             part.paint += map(_paint, found)
 
@@ -180,6 +189,8 @@ class _Drawing:
     def style(self, styles: Iterable[str]) -> None:
         selection = _Selection(self._parts)
         for reference in (each for text in styles for each in references(text)):
+            if reference.property == "src":  # of a font
+                continue
             paint = _paint(reference)
             if self._known(paint.ids):
                 fit = selection.of(reference.selector)
@@ -187,7 +198,7 @@ class _Drawing:
                 for number in fit:
                     self._parts[number].paint.append(paint)
 
-    def count(self, *, paint_of_context: bool) -> None:
+    def count(self, *, paint_of_context: bool) -> int:
         """Count the whole. `paint_of_context`: markers may be painted as what they mark. Raises Unbounded."""
         if paint_of_context:
             self._blank = True
@@ -195,9 +206,9 @@ class _Drawing:
             markers = [number for number, part in enumerate(self._parts) if part.element == "marker"]
             self._marker = max((self._counts[_Node("part", number)].parts for number in markers), default=0)
             self._blank, self._counts = False, {}
-        self._count_all()
+        return self._count_all()
 
-    def _count_all(self) -> None:
+    def _count_all(self) -> int:
         """One after the other, each as soon as all that it needs is counted."""
         waiting, under_way = [_Node("part", 0)], set[_Node]()
         while waiting:
@@ -213,6 +224,7 @@ class _Drawing:
             if node in under_way:
                 under_way.remove(node)
                 self._counts[node] = self._counted(node)
+        return self._counts[_Node("part", 0)].size
 
     def _take(self, places: int) -> None:
         """Each of them makes MOST nearer by a part at least."""

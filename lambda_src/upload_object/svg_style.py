@@ -11,6 +11,11 @@ from urllib.parse import unquote
 BLANKS = " \t\r\n\f"
 """What XML, CSS and URLs know as white space. Python's own `strip` and `\\s` take much more for it."""
 
+_WITH_CSS = re.compile(
+    r"""style | fill | stroke | filter | backdrop-filter | clip-path | cursor | color-profile | behavior
+    | (?: mask | marker | background | border | list-style | shape | offset )(?:-[a-z-]+)? | from | to | by | values""",
+    re.VERBOSE,
+)
 _TOKEN = re.compile(
     r"""/\*.*?(?:\*/|\Z) | "[^"\n\r\f]*"? | '[^'\n\r\f]*'? | (?<![-\w\x80-\U0010ffff])url\((?P<address>[^)]*)\)?
     | [{}()\[\];]""",
@@ -36,6 +41,12 @@ class Compound(NamedTuple):
     type: str | None
     ids: frozenset[str]
     classes: frozenset[str]
+
+
+def can_hold_css(attribute: str) -> bool:
+    """True for an attribute, in lower case, that is or sets a property which can name a resource, now or in a draft of
+    CSS. Other attributes, such as names, labels and an editor's own data, may hold what only looks like CSS."""
+    return _WITH_CSS.fullmatch(attribute) is not None
 
 
 def words(text: str) -> set[str]:
