@@ -1,8 +1,10 @@
 """The media type of data, decided from its bytes."""
 
 import json
+import re
 import struct
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -205,6 +207,105 @@ def test_a_pdf_cut_short_anywhere_is_refused(data: bytes) -> None:
     for length in range(len(data.rstrip())):
         with pytest.raises(InvalidData):
             determine(data[:length], None, DOCUMENT)
+
+
+WRITTEN = {path.stem: path.read_bytes() for path in sorted((Path(__file__).parent / "pdf").iterdir())}
+"""By the program that wrote it: one small page each."""
+UPDATED = {name: WRITTEN.pop(name) for name in ("mupdf-incremental", "pypdf-incremental")}
+OFFSET = re.compile(rb"(?<=startxref)\s+(\d+)\s+%%EOF\s*$")
+
+
+def hybrid() -> bytes:
+    """A PDF with a table, and a stream of references for readers that know them."""
+    table = PDF.index(b"xref\n")
+    stream = b"9 0 obj\n<< /Type /XRef /Size 9 /W [1 1 1] /Length 3 >>\nstream\nabc\nendstream\nendobj\n"
+    changed = PDF.replace(b"/Size 4", b"/Size 4 /XRefStm %d" % table)
+    return misplaced(changed[:table] + stream + changed[table:], len(stream))
+
+
+def misplaced(data: bytes, by: int) -> bytes:
+    """The PDF with another offset at its end."""
+    found = OFFSET.search(data)
+    assert found
+    return data[: found.start(1)] + b"%d" % (int(found[1]) + by) + data[found.end(1) :]
+
+
+def attached(data: bytes, before: bytes = b"") -> bytes:
+    """A PDF with a table that has another one attached as it is."""
+    body = (
+        before
+        + b"9 0 obj\n<< /Type /EmbeddedFile /Length %d >>\nstream\n" % len(data)
+        + data
+        + b"\nendstream\nendobj\n"
+    )
+    return misplaced(PDF[:15] + body + PDF[15:], len(body))
+
+
+FORMS = WRITTEN | {
+    "hybrid": hybrid(),
+    "ends of lines of the Mac": PDF.replace(b"\n", b"\r"),
+    "ends of lines converted to Windows'": PDF.replace(b"\n", b"\r\n"),
+    "ends of lines converted to Unix's": PDF.replace(b"\n", b"\r\n").replace(b"\r\n", b"\n"),
+    "blanks around the offset": OFFSET.sub(rb"\r\n  \1 \r\n\r\n%%EOF", PDF),
+    "a PDF attached": attached(WRITTEN["qpdf"]),
+    "a linearized PDF attached": attached(WRITTEN["qpdf-linearized"]),
+    "a PDF attached, far from the start": attached(PDF, before=b"8 0 obj\n(" + b"x" * 3_000 + b")\nendobj\n"),
+}
+
+
+@pytest.mark.parametrize("data", (FORMS | UPDATED).values(), ids=FORMS | UPDATED)
+def test_what_writers_make_passes_and_so_it_does_within_readers_margin(data: bytes) -> None:
+    for whole in (
+        data,
+        data.rstrip(),
+        data + b"\n\n",
+        data + b"\0" * 1000,
+        b"\n" * 1000 + data,
+        b"\xef\xbb\xbf" + data,
+    ):
+        assert determine(whole, None, DOCUMENT) is media_types.PDF
+
+
+@pytest.mark.parametrize("data", (FORMS | UPDATED).values(), ids=FORMS | UPDATED)
+def test_an_offset_that_is_off_by_some_bytes_passes(data: bytes) -> None:
+    found = OFFSET.search(data)
+    assert found
+    offset = int(found[1])
+    for by in (*range(-40, 41), -1_000, -400, 100, 400, 900):
+        if offset + by > 0:
+            assert determine(misplaced(data, by), None, DOCUMENT) is media_types.PDF, by
+    for by in (3_000, 50_000, 2_000_000_000, -offset):
+        with pytest.raises(InvalidData, match="damaged or cut short"):
+            determine(misplaced(data, by), None, DOCUMENT)
+
+
+@pytest.mark.parametrize("data", FORMS.values(), ids=FORMS)
+def test_a_pdf_of_any_writer_cut_short_anywhere_is_refused(data: bytes) -> None:
+    for by in (0, 1, -3, 30):
+        written = misplaced(data, by)
+        for length in range(len(written.rstrip())):
+            with pytest.raises(InvalidData):
+                determine(written[:length], None, DOCUMENT)
+
+
+@pytest.mark.parametrize("data", UPDATED.values(), ids=UPDATED)
+def test_an_updated_pdf_cut_short_passes_only_before_the_update_has_an_object(data: bytes) -> None:
+    before = data.index(b"%%EOF") + len(b"%%EOF")
+    update = before + re.search(rb"\d+ \d+ obj", data[before:]).end()  # type: ignore[union-attr]
+    for length in range(len(data.rstrip())):
+        if before <= length < update:
+            assert determine(data[:length], None, DOCUMENT) is media_types.PDF
+        else:
+            with pytest.raises(InvalidData):
+                determine(data[:length], None, DOCUMENT)
+
+
+@pytest.mark.parametrize("first", [0, 116, 215, 217, 300])
+def test_a_linearized_pdf_is_not_complete_with_its_first_page_whatever_that_says(first: int) -> None:
+    whole = WRITTEN["qpdf-linearized"].replace(b"startxref\n0\n", b"startxref\n%d\n" % first)
+    for length in range(len(WRITTEN["qpdf-linearized"].rstrip())):
+        with pytest.raises(InvalidData):
+            determine(whole[:length], None, DOCUMENT)
 
 
 LINEARIZED_START = b"%PDF-1.7\n1 0 obj\n<< /Linearized 1 >>\nendobj\nxref\n0 0\ntrailer\n<< >>\nstartxref\n0\n%%EOF\n"
