@@ -96,7 +96,7 @@ class FabricNetwork(Construct):
     * `ports`: ranges of TCP ports, such as `[(7050, 7051)]`, where addresses are tokens; by default those of the
       addresses.
     * `users`: the Fabric users that a request may name; the first is the default.
-    * `secrets_key`, `tls_roots_key`, `secrets_endpoint`: as `ChaincodeOptions` has them.
+    * `secrets_key`, `tls_roots_key`, `secrets_endpoint`: as `ChaincodeOptions` has them; none by default.
     * `vpc`: makes an interface endpoint for Secrets Manager there; by default none is made, for functions whose subnets
       reach Secrets Manager already. Its private DNS name takes over all Secrets Manager traffic of the VPC, and its
       policy admits reading these users' secrets only, and what `admit_secrets` adds.

@@ -42,8 +42,8 @@ class Endpoint:
 
 
 class Vpc:
-    """A VPC of the account and region, as it is for the deployment `stack`. Each attribute is asked for once, and raises
-    ClientError."""
+    """A VPC of the account and region, as it is for the deployment `stack`. Each attribute is asked for once, and
+    raises ClientError."""
 
     def __init__(self, vpc_id: str, stack: str) -> None:
         self.id, self._stack = vpc_id, stack

@@ -293,7 +293,7 @@ def test_the_bucket_is_retained_unless_the_app_says_otherwise(synthesize: Synthe
 
     templates = synthesize(build)
     kept, removed = bucket(templates["Kept"]), bucket(templates["Removed"])
-    assert (kept["DeletionPolicy"], kept["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert (kept["DeletionPolicy"], kept["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
     assert (removed["DeletionPolicy"], removed["UpdateReplacePolicy"]) == ("Delete", "Delete")
     days = [
         rule["NoncurrentVersionExpiration"]["NoncurrentDays"]

@@ -168,7 +168,7 @@ CONTRADICTIONS: dict[str, dict[str, Any]] = {
     },
     "tlsRootsKeyArn": {
         "tlsRootsKeyArn": "arn:aws:kms:us-east-1:111122223333:key/k",
-        "tlsRoots": "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
+        "tlsRoots": (ROOT / "examples/settings/networks/tls/org1.pem").read_text(),
     },
     "dnsServers": {"dnsServers": ["10.0.0.2"], "securityGroupIds": ["sg-0123456789abcdef0"]},
     "s3PrefixListId": {"s3PrefixListId": "pl-63a5400a", "securityGroupIds": ["sg-0123456789abcdef0"]},
