@@ -93,6 +93,13 @@ class Reasoned:
 
 TABLE = [
     Reasoned(
+        actions=("s3:*",),
+        resource=r"arn:<AWS::Partition>:s3:::[a-z0-9.*-]+(/\*)?",
+        principal=ANYBODY,
+        why="The S3 endpoint's policy admits by name what others in the same subnets need; it gives nobody a right, "
+        "which the policies of identity and bucket still have to.",
+    ),
+    Reasoned(
         actions=NETWORK_INTERFACES,
         resource=r"\*",
         why="Lambda makes a function's network interfaces with its role, and their ids do not exist before; each "
