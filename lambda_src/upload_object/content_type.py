@@ -7,7 +7,7 @@ from collections.abc import Callable
 from shared.media_types import JPEG, KNOWN, OCTET_STREAM, PDF, PNG, SVG, WEBP, MediaType
 from shared.record_type import RecordType
 
-from . import svg
+from . import pdf, svg
 
 _ALIASES = {"image/jpg": JPEG.name}
 _NO_TYPE = re.compile(r"|[^/]*/(?:\*|octet-stream)")
@@ -25,8 +25,7 @@ def determine(data: bytes, declared: str | None, record_type: RecordType) -> Med
 
     The container decides what is complete: from start to end in PNG, JPEG and WebP, by both ends in PDF. The content is
     not decoded: what passes can still show nothing. What follows the end is not looked at (phones keep videos there),
-    except for the beginning of an update of a PDF: one that is cut short before its first object's number passes as the
-    PDF before the update.
+    except for the beginning of an update of a PDF.
     """
     field, allowed = record_type.data_field, record_type.content_types
     found = _by_signature(data)
@@ -69,7 +68,7 @@ def _by_signature(data: bytes) -> MediaType | None:
         return WEBP
     if svg.looks_like_svg(data):
         return SVG
-    return PDF if _PDF_HEADER.search(data, 0, _PDF_MARGIN) else None
+    return PDF if pdf.looks_like_pdf(data) else None
 
 
 def _is_complete_png(data: bytes) -> bool:
@@ -129,73 +128,6 @@ def _is_complete_webp(data: bytes) -> bool:
     return kinds[:1] in ([b"VP8 "], [b"VP8L"])
 
 
-_PDF_MARGIN = 1024
-"""Bytes within which readers look for a PDF's header and its last line (Annex H of ISO 32000-1), and within which its
-cross-references may be from where it says. Writers miscount, and readers then look for them as well."""
-_PDF_LAST_LINE_ENDS = 16
-"""Bytes that may be lost behind the last line of a PDF that says its own length."""
-_PDF_HEADER = re.compile(rb"%PDF-\d\.\d")
-_PDF_END = re.compile(rb"startxref[\0\t\n\f\r ]+(\d{1,10})[\0\t\n\f\r ]+%%EOF")
-_PDF_OBJECT = re.compile(rb"\d{1,10}[\0\t\n\f\r ]+\d{1,10}[\0\t\n\f\r ]+obj\b")
-_PDF_REFERENCES = re.compile(rb"[\0\t\n\f\r ]*(?:xref\b|" + _PDF_OBJECT.pattern + rb")")
-_PDF_TABLE = re.compile(rb"(?<![a-z])xref[\0\t\n\f\r ]+\d+[\0\t\n\f\r ]+\d+")
-_PDF_DICTIONARY_END = re.compile(rb"stream|endobj")
-_PDF_TYPE_OF_REFERENCES = re.compile(rb"/Type[\0\t\n\f\r ]*/XRef\b")
-_PDF_UPDATE = re.compile(_PDF_OBJECT.pattern + rb"|\bxref\b")
-_PDF_STREAM = re.compile(rb">>[\0\t\n\f\r ]*stream\r?\n")
-_PDF_LINEARIZED = re.compile(
-    rb"/Linearized\b[^>]*?/L[\0\t\n\f\r ]+(\d{1,10})|/L[\0\t\n\f\r ]+(\d{1,10})[^>]*?/Linearized\b"
-)
-
-
-def _is_complete_pdf(data: bytes) -> bool:
-    """As ISO 32000 has it (7.5): a header, and at the end the offset of a cross-reference table or stream, and %%EOF.
-    Offsets count from the header, and with some writers from the first byte, if something stands before the header."""
-    header = _PDF_HEADER.search(data, 0, _PDF_MARGIN)
-    ends = list(_PDF_END.finditer(data))
-    if header is None or not ends or ends[-1].end() <= len(data) - _PDF_MARGIN:
-        return False
-    offset, end = int(ends[-1][1]), ends[-1].start()
-    if _is_within_stream(data, end) or _PDF_UPDATE.search(data, ends[-1].end()):
-        return False
-    if len(ends) == 1 and ends[0].end() < _linearized_end(data, header.start()):
-        return False
-    return any(_has_references(data, offset, start, end) for start in (header.start(), 0))
-
-
-def _is_within_stream(data: bytes, position: int) -> bool:
-    """True if a stream has begun and not ended. Its data can be another PDF, with an end of its own."""
-    return len(_PDF_STREAM.findall(data, 0, position)) > data.count(b"endstream", 0, position)
-
-
-def _linearized_end(data: bytes, start: int) -> int:
-    """Where a linearized PDF must have its last end at the earliest, 0 for others. After its first page it can have one
-    that is not the last."""
-    said = _PDF_LINEARIZED.search(data, start, start + _PDF_MARGIN)
-    return start + int(said[1] or said[2]) - _PDF_LAST_LINE_ENDS if said else 0
-
-
-def _has_references(data: bytes, offset: int, start: int, end: int) -> bool:
-    """True if cross-references begin at `offset` from `start`, or near there, and before `end`."""
-    position = start + offset
-    if position < end and _PDF_REFERENCES.match(data, position):
-        return True
-    # 0 stands for no offset: the end of a linearized PDF's first page says so.
-    if offset == 0:
-        return False
-    near = (max(0, position - _PDF_MARGIN), min(end, position + _PDF_MARGIN))
-    table = _PDF_TABLE.search(data, *near)
-    if table and data.find(b"trailer", table.end(), end) >= 0:
-        return True
-    return any(_is_stream_of_references(data, each.end(), end) for each in _PDF_OBJECT.finditer(data, *near))
-
-
-def _is_stream_of_references(data: bytes, begin: int, end: int) -> bool:
-    """`begin`: where the object's dictionary does."""
-    dictionary_end = _PDF_DICTIONARY_END.search(data, begin, end)
-    return dictionary_end is not None and bool(_PDF_TYPE_OF_REFERENCES.search(data, begin, dictionary_end.start()))
-
-
 def _all_positive(*numbers: bytes) -> bool:
     return all(int.from_bytes(number) > 0 for number in numbers)
 
@@ -204,5 +136,5 @@ _IS_COMPLETE: dict[MediaType, Callable[[bytes], bool]] = {
     PNG: _is_complete_png,
     JPEG: _is_complete_jpeg,
     WEBP: _is_complete_webp,
-    PDF: _is_complete_pdf,
+    PDF: pdf.is_complete,
 }
