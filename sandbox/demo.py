@@ -144,7 +144,7 @@ class _Story:
 
     def _refused(self) -> None:
         before, seen = self._bucket(), []
-        self._ledger.faults.place("after-endorsement", 500, function="createDonor")
+        self._ledger.faults.place("chaincode", 500, function="createDonor")
         self._sandbox.faults.place("s3:DeleteObject", lambda: seen.extend(self._bucket()))
         status, answer = self._post("grace", PICTURE.read_bytes())
         self._answered(status, answer)
