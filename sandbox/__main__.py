@@ -177,11 +177,10 @@ def _introduce(sandbox: Sandbox, options: argparse.Namespace) -> None:
         if options.fabric
         else "a Fabric emulation; all of it is lost at the end"
     )
-    routes = [f"{name} {path}" for path, methods in sandbox.assembly.rest_api.methods.items() for name in methods]
     lines = [
         "",
         "SANDBOX FOR DEVELOPMENT: an emulation on 127.0.0.1. Put nothing real into it.",
-        f"  API      {sandbox.api_url}   {', '.join(routes)}",
+        f"  API      {sandbox.api_url}   {', '.join(sandbox.assembly.rest_api.routes)}",
         f"  AWS      {sandbox.aws_endpoint}   S3 (bucket {sandbox.bucket}), Secrets Manager, Lambda's Invoke",
         f"  Ledger   {ledger}",
         *_added_functions(sandbox),

@@ -2,7 +2,8 @@
 
 Parameters of the path arrive in templates percent-encoded as they were sent, those of the query string decoded.
 Authorization, API keys, throttling and usage plans are not emulated: every request counts as authorised, and its caller
-is who the sandbox was told. A body that is not UTF-8 is refused as invalid JSON, which it is.
+is who the sandbox was told. A body that is not UTF-8 is refused as invalid JSON, which it is. API Gateway answers a path
+or method that it does not have as if the caller were not authorised; here that is 404, with those that there are.
 """
 
 import json
@@ -29,13 +30,14 @@ _START_SYNC = re.compile(r"arn:[^:]*:apigateway:[^:]*:states:action/StartSyncExe
 _REFUSALS = {
     "BAD_REQUEST_BODY": (400, "Invalid request body"),
     "BAD_REQUEST_PARAMETERS": (400, "Missing required request parameters: {}"),
-    "MISSING_AUTHENTICATION_TOKEN": (403, "Missing Authentication Token"),
     "REQUEST_TOO_LARGE": (413, "Request Too Long"),
     "UNSUPPORTED_MEDIA_TYPE": (415, "Unsupported Media Type"),
     "API_CONFIGURATION_ERROR": (500, "Internal server error"),
     "INTEGRATION_FAILURE": (504, "Internal server error"),
     "INTEGRATION_TIMEOUT": (504, "Endpoint request timed out"),
 }
+_LONGEST_PATH = 200
+"""Characters of a path that is not served which the answer repeats."""
 _VARIABLE = re.compile(r"\$(?:\{([\w.]+)\}|([A-Za-z_]\w*(?:\.\w+)*))")
 
 StartSyncExecution = Callable[[Any], dict[str, Any]]
@@ -49,6 +51,10 @@ class _Refused(Exception):
     def __init__(self, response_type: str, validation_error: str = "", *, detail: str = "") -> None:
         super().__init__(response_type)
         self.response_type, self.validation_error, self.detail = response_type, validation_error, detail
+
+
+class _NotServed(Exception):
+    """The API has no such path, or not with this method."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +97,8 @@ class Api:
             response = self._answer(request, path, query, context)
         except _Refused as refused:
             response = self._gateway_response(refused, context)
+        except _NotServed:
+            response = self._not_served(request.method, path, context)
         ids = {"x-amzn-RequestId": context["requestId"], "x-amz-apigw-id": context["extendedRequestId"]}
         return Response(status=response.status, headers={**response.headers, **ids}, body=response.body)
 
@@ -169,7 +177,13 @@ class Api:
                 method = methods.get(http_method) or methods.get("ANY")
                 if method:
                     return method, match.groupdict(), resource
-        raise _Refused("MISSING_AUTHENTICATION_TOKEN")
+        raise _NotServed
+
+    def _not_served(self, http_method: str, path: str, context: dict[str, Any]) -> Response:
+        """The sandbox's own answer, in the form of the API's refusals."""
+        message = f"The sandbox serves no {http_method} {path[:_LONGEST_PATH]}. It serves {', '.join(self._api.routes)}."
+        answer = {"error": "NotFound", "message": message, "requestId": context["extendedRequestId"]}
+        return Response(status=404, headers={"Content-Type": "application/json"}, body=json.dumps(answer).encode())
 
     def _render(self, template: str, request: vtl.Request, context: dict[str, Any]) -> str:
         try:

@@ -117,6 +117,11 @@ class RestApi:
     methods: Mapping[str, Mapping[str, Method]]
     gateway_responses: Mapping[str, GatewayResponse]
 
+    @property
+    def routes(self) -> list[str]:
+        """Every method as people write it, such as `POST /donors`."""
+        return [f"{name} {path}" for path, methods in self.methods.items() for name in methods]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Assembly:

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import socket
 import threading
 import urllib.parse
@@ -479,12 +480,33 @@ def test_a_charset_beside_the_content_type_is_taken(api: Api, step_functions: St
     assert send(api, {"chaincodeFunctionArgs": GOOD}, {"Content-Type": "application/json; charset=utf-8"})[0] == 200
 
 
-@pytest.mark.parametrize(("method", "path"), [("POST", "/"), ("PUT", "/donors"), ("POST", "/donors/ada")])
-def test_an_unknown_path_or_method_is_forbidden(
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/"),
+        ("POST", "/"),
+        ("GET", "/donor"),
+        ("POST", "/prod/donors"),
+        ("GET", "/transactions"),
+        ("PUT", "/donors"),
+        ("POST", "/donors/ada"),
+        ("OPTIONS", "/donors"),
+        ("GET", "/" + "x" * 2000 + '"'),
+    ],
+)
+def test_what_the_api_does_not_serve_is_not_found_and_the_answer_names_all_that_it_serves(
     api: Api, step_functions: StepFunctions, method: str, path: str
 ) -> None:
-    status, answer, _ = send(api, {"chaincodeFunctionArgs": GOOD}, method=method, path=path)
-    assert (status, answer["error"]) == (403, "Forbidden")
+    status, answer, headers = send(api, {"chaincodeFunctionArgs": GOOD}, method=method, path=path)
+    assert (status, answer["error"]) == (404, "NotFound")
+    assert answer.keys() == {"error", "message", "requestId"}
+    assert answer["requestId"] == headers["x-amz-apigw-id"]
+    assert answer["message"].startswith(f"The sandbox serves no {method} {path[:200]}")
+    for route in ("POST /donors", "GET /donors", "GET /donors/{donorUserName}", "GET /transactions/{transactionId}"):
+        assert re.search(rf"{re.escape(route)}[,.]", answer["message"])
+    assert len(answer["message"]) < 400
+    assert "authori" not in json.dumps(answer)
+    assert step_functions.requests == []
 
 
 def test_a_body_over_ten_megabytes_is_too_large(api: Api, step_functions: StepFunctions) -> None:
