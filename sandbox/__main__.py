@@ -4,16 +4,19 @@ it; `python -m sandbox demo` tells its story."""
 import argparse
 import json
 import os
+import shlex
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+import urllib.parse
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from . import limits, verify_all
+from . import limits, sample, verify_all
+from .assembly import CACHE
 from .caller import Caller
 from .errors import SandboxError
 from .ledger import Network
@@ -95,17 +98,19 @@ def _up(options: argparse.Namespace) -> int:
         settings=options.settings,
         ledger=_network(options),
         caller=_caller(options),
+        keep_logs=True,
     ) as sandbox:
         _introduce(sandbox, options)
         line = json.dumps(ready_line(sandbox))
         with _kept_in(options.ready, line):
             try:
                 print(line, flush=True)
+                _say(_first_requests(sandbox))
                 threading.Event().wait()
             except KeyboardInterrupt:
                 for number in (signal.SIGINT, signal.SIGTERM):
                     signal.signal(number, signal.SIG_IGN)
-                print("Stopping.", file=sys.stderr)
+                _say([f"Stopping. The logs stay in {sandbox.logs}"])
     return 0
 
 
@@ -130,11 +135,8 @@ def ready_line(sandbox: Sandbox) -> dict[str, Any]:
 @contextmanager
 def _kept_in(file: Path, line: str) -> Iterator[None]:
     """Of several sandboxes the one that started last has the file."""
-    scratch = file.with_name(f"{file.name}.{os.getpid()}")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_text(line, "utf-8")
-        scratch.replace(file)
+        _write(file, line)
     except OSError as error:
         raise SandboxError(
             f"the ready line cannot be written to {file} ({error.strerror}): give another --ready"
@@ -145,6 +147,14 @@ def _kept_in(file: Path, line: str) -> Iterator[None]:
         with suppress(FileNotFoundError):
             if file.read_text("utf-8") == line:
                 file.unlink()
+
+
+def _write(file: Path, text: str) -> None:
+    """Whoever reads the file finds all of the text."""
+    scratch = file.with_name(f"{file.name}.{os.getpid()}")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    scratch.write_text(text, "utf-8")
+    scratch.replace(file)
 
 
 def _network(options: argparse.Namespace) -> Network | None:
@@ -191,7 +201,37 @@ def _introduce(sandbox: Sandbox, options: argparse.Namespace) -> None:
         "Ctrl-C ends it.",
         "",
     ]
+    _say(lines)
+
+
+def _say(lines: Sequence[str]) -> None:
+    """Tell people, while standard output is for programs."""
     print("\n".join(lines), file=sys.stderr, flush=True)
+
+
+def _first_requests(sandbox: Sandbox) -> list[str]:
+    """Two commands to paste into a shell: one creates a record, the other reads it."""
+    assembly = sandbox.assembly
+    environment = assembly.functions_of()["upload_object"].environment
+    record_type = json.loads(environment["RECORD_TYPE"])
+    path = assembly.rest_api.path_to_create(record_type["path"])
+    arguments = sample.arguments(record_type)
+    if path is None or arguments is None:
+        return []
+    # A shell takes no more than 128 KiB in one argument, and a picture can be larger.
+    body = CACHE / f"create-{record_type['path']}.json"
+    _write(body, json.dumps({"chaincodeFunctionArgs": arguments}))
+    url = f"{sandbox.api_url}{path}"
+    headers = ["-H", "Content-Type: application/json", "-H", "Idempotency-Key: sample"]
+    name = urllib.parse.quote(arguments[record_type["identifyingField"]], safe="")
+    unnamed = "FABRIC_CALLERS" in environment and sandbox.caller == Caller()
+    return [
+        "Create a record, and read it:",
+        f"  {shlex.join(['curl', *headers, '--data-binary', f'@{body}', url])}",
+        f"  {shlex.join(['curl', f'{url}/{name}'])}",
+        *["Here each caller has a Fabric user of its own: say with --caller-arn or --claim who calls."] * unnamed,
+        "",
+    ]
 
 
 def _named_caller(caller: Caller) -> list[str]:

@@ -2,8 +2,8 @@
 
 Parameters of the path arrive in templates percent-encoded as they were sent, those of the query string decoded.
 Authorization, API keys, throttling and usage plans are not emulated: every request counts as authorised, and its caller
-is who the sandbox was told. A body that is not UTF-8 is refused as invalid JSON, which it is. API Gateway answers a path
-or method that it does not have as if the caller were not authorised; here that is 404, with those that there are.
+is who the sandbox was told. A body that is not UTF-8 is refused as invalid JSON, which it is. For a path or method that
+it does not have, API Gateway answers as if the caller were not authorised; here that is 404, with those that there are.
 """
 
 import json
@@ -13,7 +13,9 @@ import time
 import urllib.parse
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from . import aws_json, request_model, vtl
@@ -64,8 +66,9 @@ class _BackendAnswer:
 
 
 class Api:
-    """Serves from the moment it is made until `close`. `caller` is asked at each request. Raises SandboxError where the
-    API has an integration that the sandbox does not know, or where the port is in use."""
+    """Serves from the moment it is made until `close`. `caller` is asked at each request. A line for each request, as
+    the stage says, is added to the file `access_log`. Raises SandboxError where the API has an integration that the
+    sandbox does not know, or where the port is in use."""
 
     def __init__(
         self,
@@ -74,8 +77,9 @@ class Api:
         *,
         port: int = 0,
         caller: Callable[[], Caller] = Caller,
+        access_log: Path | None = None,
     ) -> None:
-        self._assembly, self._api = assembly, assembly.rest_api
+        self._assembly, self._api, self._access_log = assembly, assembly.rest_api, access_log
         self._start_sync_execution, self._caller = start_sync_execution, caller
         for path, methods in self._api.methods.items():
             for name, method in methods.items():
@@ -91,16 +95,28 @@ class Api:
         self._server.close()
 
     def _handle(self, request: Request) -> Response:
+        began = time.monotonic()
         path, _, query = request.target.partition("?")
         context = self._context(request, path)
         try:
             response = self._answer(request, path, query, context)
         except _Refused as refused:
+            context["error"] = {"responseType": refused.response_type}
             response = self._gateway_response(refused, context)
         except _NotServed:
             response = self._not_served(request.method, path, context)
+        context |= {"status": response.status, "responseLatency": _milliseconds_since(began)}
+        self._log(context)
         ids = {"x-amzn-RequestId": context["requestId"], "x-amz-apigw-id": context["extendedRequestId"]}
         return Response(status=response.status, headers={**response.headers, **ids}, body=response.body)
+
+    def _log(self, context: Mapping[str, Any]) -> None:
+        if self._access_log is None or not self._api.access_log_format:
+            return
+        line = _substitute(self._api.access_log_format, {"context": context}, missing="-", escaped=True)
+        # The folder is gone if the sandbox ends while this request is under way.
+        with suppress(FileNotFoundError), self._access_log.open("a", encoding="utf-8") as log:
+            log.write(f"{line}\n")
 
     def _context(self, request: Request, path: str) -> dict[str, Any]:
         now = time.time()
@@ -155,7 +171,9 @@ class Api:
             raise _Refused("UNSUPPORTED_MEDIA_TYPE")
         vtl_request = vtl.Request(body=body, **parameters)
         rendered = body if template is None else self._render(template, vtl_request, context)
+        began = time.monotonic()
         answer = self._mock(rendered) if method.integration_type == "MOCK" else self._call(method, rendered)
+        context["integration"] = {"status": answer.status, "latency": _milliseconds_since(began)}
         return self._integration_response(method, answer, context)
 
     def _name_caller(self, method: Method, context: dict[str, Any]) -> None:
@@ -181,7 +199,9 @@ class Api:
 
     def _not_served(self, http_method: str, path: str, context: dict[str, Any]) -> Response:
         """The sandbox's own answer, in the form of the API's refusals."""
-        message = f"The sandbox serves no {http_method} {path[:_LONGEST_PATH]}. It serves {', '.join(self._api.routes)}."
+        message = (
+            f"The sandbox serves no {http_method} {path[:_LONGEST_PATH]}. It serves {', '.join(self._api.routes)}."
+        )
         answer = {"error": "NotFound", "message": message, "requestId": context["extendedRequestId"]}
         return Response(status=404, headers={"Content-Type": "application/json"}, body=json.dumps(answer).encode())
 
@@ -283,16 +303,21 @@ def _preferred(templates: Mapping[str, str]) -> tuple[str, str | None]:
     return next(iter(templates.items()))
 
 
-def _substitute(template: str, names: Mapping[str, Any]) -> str:
-    """Gateway responses know variables, but no Velocity. Only what a validator says is escaped as in a JSON string."""
+def _substitute(template: str, names: Mapping[str, Any], *, missing: str = "", escaped: bool = False) -> str:
+    """Gateway responses and access logs know variables, but no Velocity. What a validator says is escaped as in a JSON
+    string, and all else if `escaped`."""
 
     def value(match: re.Match[str]) -> str:
         found: Any = names
         for name in (match[1] or match[2]).split("."):
             found = found.get(name) if isinstance(found, Mapping) else None
         if found is None:
-            return ""
-        escaped = (match[1] or match[2]).endswith("validationErrorString")
-        return json.dumps(str(found), ensure_ascii=False)[1:-1] if escaped else str(found)
+            return missing
+        quoted = escaped or (match[1] or match[2]).endswith("validationErrorString")
+        return json.dumps(str(found), ensure_ascii=False)[1:-1] if quoted else str(found)
 
     return _VARIABLE.sub(value, template)
+
+
+def _milliseconds_since(began: float) -> int:
+    return round((time.monotonic() - began) * 1000)

@@ -108,7 +108,8 @@ class GatewayResponse:
 
 @dataclass(frozen=True, kw_only=True)
 class RestApi:
-    """`methods` maps a path such as `/donors` to HTTP method and Method. `has_policy`: a resource policy."""
+    """`methods` maps a path such as `/donors` to HTTP method and Method. `has_policy`: a resource policy.
+    `access_log_format` is the stage's, empty if it logs no requests."""
 
     name: str
     has_policy: bool
@@ -116,11 +117,17 @@ class RestApi:
     stage_variables: Mapping[str, str]
     methods: Mapping[str, Mapping[str, Method]]
     gateway_responses: Mapping[str, GatewayResponse]
+    access_log_format: str
 
     @property
     def routes(self) -> list[str]:
         """Every method as people write it, such as `POST /donors`."""
         return [f"{name} {path}" for path, methods in self.methods.items() for name in methods]
+
+    def path_to_create(self, records: str) -> str | None:
+        """The path to which requests of the record type with the path `records` are posted; None if there is none."""
+        found = (path for path, methods in self.methods.items() if "POST" in methods)
+        return next((path for path in found if path.endswith(f"/{records}")), None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -358,6 +365,7 @@ def _rest_api(resolver: Resolver) -> RestApi:
             )
             for properties in map(resolver.resolve, resolver.of_type("AWS::ApiGateway::GatewayResponse").values())
         },
+        access_log_format=stages[0].get("AccessLogSetting", {}).get("Format", "") if stages else "",
     )
 
 

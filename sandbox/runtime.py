@@ -36,12 +36,14 @@ class Sandbox:
     synthesized, with the settings of `cdk.json` or of the file `settings`. `ledger` is a network read from a connection
     profile or an emulation of the caller's; without one an emulation is started, with the channel, MSP id and chaincode
     that the template names, and with the chaincode functions of its record types. `caller` is who requests come from.
-    `max_environments` bounds the processes of each function; `runtime` is as LambdaRunner's; `adapt` may change the
-    assembly before it runs, such as shorten a time-out for a test. Raises SandboxError where something cannot run.
+    `keep_logs`: the logs stay when a sandbox that has started ends. `max_environments` bounds the processes of each
+    function; `runtime` is as LambdaRunner's; `adapt` may change the assembly before it runs, such as shorten a time-out
+    for a test. Raises SandboxError where something cannot run.
 
     Attributes: `api_url`, `aws_endpoint`, `bucket`, `assembly`, `ledger` (the emulation or the network),
-    `lambda_runner`, `workflow`, `faults`, `logs` (the folder with one log per function), `added_chaincode_functions`
-    (of the emulation, which the workshop's chaincode has not), and `caller`, which may be set anew between requests.
+    `lambda_runner`, `workflow`, `faults`, `logs` (the folder with one log per function and the API's access log),
+    `added_chaincode_functions` (of the emulation, which the workshop's chaincode has not), and `caller`, which may be
+    set anew between requests.
     """
 
     api_url: str
@@ -59,6 +61,7 @@ class Sandbox:
         settings: Path | None = None,
         ledger: "FabricEmulation | Network | None" = None,
         caller: Caller | None = None,
+        keep_logs: bool = False,
         max_environments: int = 4,
         runtime: str | None = None,
         adapt: Callable[[Assembly], Assembly] = lambda assembly: assembly,
@@ -67,6 +70,7 @@ class Sandbox:
         self.caller = caller or Caller()
         self.added_chaincode_functions: tuple[str, ...] = ()
         self._port, self._folder, self._settings_file, self._given_ledger = port, assembly, settings, ledger
+        self._keep_logs = keep_logs
         self._max_environments, self._runtime, self._adapt = max_environments, runtime, adapt
         self._closing: list[Any] = []
 
@@ -96,7 +100,7 @@ class Sandbox:
     def _start(self) -> None:
         require_free(self._port)
         self.logs = Path(tempfile.mkdtemp(prefix="sandbox-logs-"))
-        self._closing.append(lambda: shutil.rmtree(self.logs, ignore_errors=True))
+        self._closing.append(self._remove_logs)
         self._aws = Aws(self.faults)
         self._closing.append(self._aws.close)
         self.aws_endpoint = self._aws.endpoint
@@ -116,6 +120,11 @@ class Sandbox:
             self.workflow = self._make_workflow(workflow)
             warming.result()
             self._serve(api)
+        if self._keep_logs:
+            self._closing.remove(self._remove_logs)
+
+    def _remove_logs(self) -> None:
+        shutil.rmtree(self.logs, ignore_errors=True)
 
     def _load(self) -> Assembly:
         with ExitStack() as stack:
@@ -247,7 +256,11 @@ class Sandbox:
 
     def _serve(self, module: Any) -> None:
         api: Api = module.Api(
-            self.assembly, self.workflow.start_sync_execution, port=self._port, caller=lambda: self.caller
+            self.assembly,
+            self.workflow.start_sync_execution,
+            port=self._port,
+            caller=lambda: self.caller,
+            access_log=self.logs / "access.log",
         )
         self._closing.append(api.close)
         self.api_url = api.url

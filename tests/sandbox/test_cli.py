@@ -40,6 +40,15 @@ def no_signal_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signal, "signal", lambda *_: None)
 
 
+@pytest.fixture(autouse=True)
+def logs_of_processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The folder in which the processes that a test starts put their logs, which stay."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
+
+
 @contextmanager
 def up(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     process = start("up", "--port", "0", *arguments)
@@ -183,6 +192,49 @@ def test_a_killed_sandbox_leaves_nothing_and_a_real_networks_place_is_taken_by_a
             assert file.exists()
             assert main(["verify-all", "--ready", str(file)]) == 2
             assert "no sandbox is running" in capsys.readouterr().err
+
+
+def pasted(command: str, folder: Path) -> dict[str, Any]:
+    """What a shell in `folder` prints for the command, which is as it was printed."""
+    done = subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, check=True)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+@pytest.mark.long
+def test_the_curl_behind_the_ready_line_works_as_pasted_and_the_logs_stay_where_up_says(tmp_path: Path) -> None:
+    with up("--ready", str(tmp_path / "up.json")) as (process, ready):
+        assert process.stderr is not None
+        printed = []
+        while not printed or not printed[-1].startswith("  curl") or "--data-binary" in printed[-1]:
+            printed.append(process.stderr.readline())
+        create, read = (line.strip() for line in printed if line.startswith("  curl"))
+        created = pasted(create, tmp_path)
+        assert pasted(create, tmp_path) == created
+        assert re.fullmatch("[0-9a-f]{64}", created["transactionId"])
+        found = pasted(read, tmp_path)
+        assert (found["transactionId"], found["image"]["integrity"]) == (created["transactionId"], "VERIFIED")
+        assert pasted(f"curl {ready['api']}/nowhere", tmp_path)["error"] == "NotFound"
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=30)
+    logs = Path(next(line for line in printed if line.startswith("  Logs ")).split()[1])
+    assert f"The logs stay in {logs}\n" in errors
+    assert {f"{ready['functions'][name]}.log" for name in ("upload_object", "query_ledger")} <= set(os.listdir(logs))
+    lines = [json.loads(line) for line in (logs / "access.log").read_text().splitlines()]
+    requests = [(line["httpMethod"], line["resourcePath"], line["status"]) for line in lines]
+    assert requests == [
+        ("POST", "/donors", "200"),
+        ("POST", "/donors", "200"),
+        ("GET", "/donors/{donorUserName}", "200"),
+        ("GET", "-", "404"),
+    ]
+    assert lines[0]["integrationStatus"] == "200"
+
+
+@pytest.mark.long
+def test_a_sandbox_that_does_not_start_leaves_no_logs(logs_of_processes: Path) -> None:
+    assert start("up", "--port", "0", "--assembly", "tests").wait(timeout=60) == 1
+    assert list(logs_of_processes.iterdir()) == []
 
 
 def test_up_and_verify_all_meet_at_one_file_by_default(
