@@ -75,7 +75,8 @@ clean: ## remove what the other targets made
 
 # hfc's own requirements are dead (see pyproject.toml), so the lock is complete and nothing else is resolved: --no-deps.
 .venv/installed: requirements.txt
-	@command -v node >/dev/null || { echo "Node 22 or newer is needed (20 works): https://nodejs.org"; exit 1; }
+	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null \
+		|| { echo "Node 22 or newer is needed (20 works): https://nodejs.org"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed; name it with: make PYTHON=python3.13 ..."; exit 1; }
 	$(PYTHON) -m venv .venv

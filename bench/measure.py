@@ -55,7 +55,7 @@ def fabric_network() -> str | None:
     """Install fabric-network as its lock file has it; None where it can be run, or why it is left out."""
     missing = [name for name in ("node", "npm") if not shutil.which(name)]
     if missing:
-        return f"{' and '.join(missing)} not found: install Node 20 or newer"
+        return f"{' and '.join(missing)} not found: install Node 22 or newer (20 will do)"
     lock, installed = NODE_CLIENT / "package-lock.json", NODE_CLIENT / "node_modules" / ".package-lock.json"
     if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
         return None
