@@ -246,7 +246,13 @@ def _network(stack: "cdk.Stack", settings: "Settings") -> "FabricNetwork":
     }
     if settings.connection_profile:
         return FabricNetwork.from_connection_profile(
-            stack, "Network", path=settings.connection_profile, tls_roots=settings.tls_roots, **common
+            stack,
+            "Network",
+            path=settings.connection_profile,
+            msp_id=settings.msp_id,
+            orderers=settings.orderers or (),
+            tls_roots=settings.tls_roots,
+            **common,
         )
     if settings.managed_blockchain:
         member = settings.managed_blockchain
@@ -272,14 +278,9 @@ def _network(stack: "cdk.Stack", settings: "Settings") -> "FabricNetwork":
 
 def _origins(settings: "Settings") -> dict[str, str]:
     """The setting that each part of the network comes from."""
-    names = ("peers", "orderers", "tlsRoots")
-    for source, given in (
-        ("offchain.managedBlockchain", settings.managed_blockchain),
-        ("offchain.connectionProfile", settings.connection_profile),
-    ):
-        if given:
-            return dict.fromkeys(names, source) | ({"tlsRoots": "offchain.tlsRoots"} if settings.tls_roots else {})
-    return {name: f"offchain.{name}" for name in names}
+    given = {"peers": settings.peers, "orderers": settings.orderers, "tlsRoots": settings.tls_roots}
+    source = "managedBlockchain" if settings.managed_blockchain else "connectionProfile"
+    return {name: f"offchain.{name if value else source}" for name, value in given.items()}
 
 
 def _check(document: Mapping[str, Any]) -> int:

@@ -121,6 +121,8 @@ class FabricNetwork(Construct):
         path: str | Path,
         channel: str,
         users: Sequence[FabricUser],
+        msp_id: str | None = None,
+        orderers: Sequence[Endpoint] = (),
         tls_roots: str | None = None,
         vpc: ec2.IVpc | None = None,
         subnets: ec2.SubnetSelection | None = None,
@@ -130,14 +132,16 @@ class FabricNetwork(Construct):
         """A network as its connection profile describes it: peers, orderers, their TLS roots and the MSP id.
 
         * `path`: the profile's file, JSON or YAML.
+        * `msp_id`: the MSP id of the users' organisation, if the profile has several and does not say which it is.
+        * `orderers`: those of a profile that has none, such as the one that Fabric's test network writes.
         * `tls_roots`: `s3://bucket/key` in place of those in the profile, where they are too long for a Lambda
-          environment; by default those in the profile.
+          environment, or PEM text; by default those in the profile. PEM text beside `orderers` is added to them.
         * `channel`, `users`, `vpc`, `subnets`, `fabric_endpoint`: as the constructor has them.
         * `options`: those of `ChaincodeOptions`.
 
         Raises ConnectionProfileError, a ValueError.
         """
-        profile = ConnectionProfile.read(path, channel=channel)
+        profile = ConnectionProfile.read(path, channel=channel, msp_id=msp_id, orderers=orderers, tls_roots=tls_roots)
         return cls(
             scope,
             id,
@@ -145,7 +149,7 @@ class FabricNetwork(Construct):
             msp_id=profile.msp_id,
             peers=profile.peers,
             orderers=profile.orderers,
-            tls_roots=tls_roots or profile.tls_roots,
+            tls_roots=profile.tls_roots,
             users=users,
             vpc=vpc,
             subnets=subnets,

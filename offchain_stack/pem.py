@@ -1,6 +1,7 @@
 """PEM as the functions read it, by their own code: what passes here, they can use."""
 
 import importlib.util
+import re
 from typing import TYPE_CHECKING
 
 from .sources import SOURCES
@@ -12,6 +13,7 @@ else:
     _functions_own = importlib.util.module_from_spec(_spec)
     _spec.loader.exec_module(_functions_own)
 
+CONVERT = _functions_own.CONVERT
 NotUsable = _functions_own.NotUsable
 certificate = _functions_own.certificate
 private_key = _functions_own.private_key
@@ -27,6 +29,7 @@ def tls_roots(stored: str | bytes) -> str:
     try:
         canonical = _functions_own.roots(stored, "")
     except NotUsable as error:
-        raise ValueError(error.what) from error
+        binary = re.search(r"\b(?:DER|PKCS)", error.what)
+        raise ValueError(f"{error.what}. {CONVERT}" if binary else error.what) from error
     shorter = canonical.rstrip("\n")
     return shorter if stored == shorter else canonical

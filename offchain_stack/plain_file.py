@@ -1,6 +1,8 @@
 """Plain values from JSON and YAML. Of a key that an object has twice only one value would count, so it is an error."""
 
+import codecs
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -39,23 +41,33 @@ _Loader.yaml_implicit_resolvers = {
 
 def read_plain(data: bytes) -> Any:
     """The value of a JSON or YAML document. Raises ValueError, which says in one line what is wrong and where."""
+    text = _text(data)
     try:
         # YAML's reader refuses tabs, with which JSON may be indented.
-        return read_json(data)
+        return read_json(text)
     except RepeatedKeyError:
         raise
     except ValueError:
-        return _read_yaml(data)
+        return _read_yaml(text)
 
 
-def _read_yaml(data: bytes) -> Any:
+def _text(data: bytes) -> str:
     try:
-        return yaml.load(data, _Loader)  # noqa: S506
+        return data.decode("utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"is not text in UTF-8: {error.reason}, at position {error.start}; save it as such") from error
+
+
+def _read_yaml(text: str) -> Any:
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506
     except yaml.MarkedYAMLError as error:
+        if (spaces := _without_tabs(text)) is not None:
+            return _read_yaml(spaces)
         # Without the lines of the file that the error would show, as these may hold a secret.
         mark = error.problem_mark or error.context_mark
-        text = f"{error.context or ''} {error.problem or ''}{_where(mark) if mark else ''}"
-        raise ValueError(f"is neither JSON nor YAML: {' '.join(text.split())}; correct that line") from error
+        what = f"{error.context or ''} {error.problem or ''}{_where(mark) if mark else ''}"
+        raise ValueError(f"is neither JSON nor YAML: {' '.join(what.split())}; correct that line") from error
     except yaml.reader.ReaderError as error:
         raise ValueError(
             f"is not text in UTF-8: {error.reason}, at position {error.position}; save it as such"
@@ -64,7 +76,17 @@ def _read_yaml(data: bytes) -> Any:
         raise ValueError("is nested too deeply") from error
 
 
-def read_json(text: str | bytes) -> Any:
+def _without_tabs(text: str) -> str | None:
+    """The same YAML with spaces, which is all that YAML itself takes; None if there are no tabs, or if some lines are
+    indented with tabs and others with spaces: which of them belong together would be a guess."""
+    lines = [line.rstrip() for line in text.split("\n")]
+    indents = "".join(line[: len(line) - len(line.lstrip())] for line in lines)
+    if "\t" not in text or ("\t" in indents and " " in indents):
+        return None
+    return "\n".join(re.sub(r"^\t+", lambda tabs: "  " * len(tabs[0]), line).replace("\t", " ") for line in lines)
+
+
+def read_json(text: str) -> Any:
     """The value of a JSON document. Raises ValueError, which says in one line what is wrong and where."""
     try:
         return json.loads(text, object_pairs_hook=_object)

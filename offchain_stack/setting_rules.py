@@ -14,6 +14,8 @@ Finding = tuple[str, str]
 
 _SUBNETS = ("availability_zones", "subnet_ids", "route_table_ids")
 _EXPLICIT = ("msp_id", "peers", "orderers", "tls_roots")
+_BESIDE_A_PROFILE = ("msp_id", "orderers", "tls_roots")
+"""What a profile may leave out, or is taken in place of what it says: reading it tells whether it does."""
 
 
 def broken_rules(settings: "Settings", wrong: Set[str]) -> Iterator[Mistake]:
@@ -36,7 +38,7 @@ def _require_one_network(settings: "Settings") -> Iterator[Finding]:
             yield name, "contradicts managedBlockchain, which says it: leave one of them out"
     elif settings.connection_profile:
         for name in given:
-            if name != "tls_roots":
+            if name not in _BESIDE_A_PROFILE:
                 yield name, "contradicts connectionProfile, which says it: leave one of them out"
     else:
         for name in _EXPLICIT:

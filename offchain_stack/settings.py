@@ -138,7 +138,7 @@ class Settings:
         IfGiven[FilePath],
         described(
             "Connection profile with peers, orderers, TLS roots and MSP id, JSON or YAML; relative to the settings "
-            "file",
+            "file. What it leaves out of orderers and mspId is given beside it",
             "networks/org1.yaml",
         ),
     ] = None
@@ -160,7 +160,12 @@ class Settings:
         ),
     ] = None
     orderers: Annotated[
-        IfGiven[Nodes], described("Orderers, written like the peers", [{"endpoint": "orderer.example.com:7050"}])
+        IfGiven[Nodes],
+        described(
+            "Orderers, written like the peers; beside a connection profile without any, tlsRoots in PEM are added to "
+            "the profile's",
+            [{"endpoint": "orderer.example.com:7050"}],
+        ),
     ] = None
     endorsements: Annotated[Count, described("Number of peers that must agree", 1)] = 1
     endorsing_organizations: Annotated[

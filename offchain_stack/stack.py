@@ -270,7 +270,14 @@ class OffChainStack(cdk.Stack):
         vpc = self.vpc if secrets_endpoint else None
         if settings.connection_profile:
             return FabricNetwork.from_connection_profile(
-                self, "Network", path=settings.connection_profile, tls_roots=settings.tls_roots, vpc=vpc, **common
+                self,
+                "Network",
+                path=settings.connection_profile,
+                msp_id=settings.msp_id,
+                orderers=settings.orderers or (),
+                tls_roots=settings.tls_roots,
+                vpc=vpc,
+                **common,
             )
         return FabricNetwork(
             self,

@@ -20,14 +20,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 Stored = str | bytes
-"""What was stored, as it was read. Bytes may be UTF-8, or UTF-16 with a byte order mark."""
+"""What was stored, as it was read. Bytes may be UTF-8, or UTF-16 with or without a byte order mark."""
 
 _CERTIFICATES = ("CERTIFICATE", "X509 CERTIFICATE")
 _KEY = "PRIVATE KEY"
 ENROL = "Enrol the user and put the PEM into the secret."
 """How to mend most of what is wrong with a user's secret."""
 _AS_A_FILE = "Store the PEM from its file, whole and with its line breaks."
-_CONVERT = "Convert it with openssl x509 or openssl pkey (-inform der), or with openssl pkcs12 -nodes."
+CONVERT = "Convert it with openssl x509 or openssl pkey (-inform der), or with openssl pkcs12 -nodes."
+"""What to do with the binary forms of certificates and keys."""
 _INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060\u00ad"
 _BEGIN = re.compile(r"-----BEGIN\b")
 _BLOCK = re.compile(r"-----BEGIN\s([A-Z0-9\s]{1,60}?)\s*-----(.*?)-----END\s([A-Z0-9\s]{1,60}?)\s*-----", re.DOTALL)
@@ -183,12 +184,20 @@ def _text(stored: Stored, source: str) -> str:
     invisible = dict.fromkeys(map(ord, _INVISIBLE))
     if isinstance(stored, str):
         return stored.translate(invisible)
-    marked = stored.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        return stored.decode("utf-16" if marked else "utf-8").translate(invisible)
+        return stored.decode(_text_encoding(stored)).translate(invisible)
     except UnicodeDecodeError:
         what = _encoding(stored) or "bytes that are no text"
-        raise NotUsable(source, f"holds {what}, not PEM", _CONVERT) from None  # the error itself quotes the bytes
+        raise NotUsable(source, f"holds {what}, not PEM", CONVERT) from None  # the error itself quotes the bytes
+
+
+def _text_encoding(stored: bytes) -> str:
+    """UTF-16 if it is marked as such, or as its first character shows, which is of ASCII in PEM."""
+    if stored.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if stored[:1] == b"\0":
+        return "utf-16-be"
+    return "utf-16-le" if stored[1:2] == b"\0" else "utf-8"
 
 
 def _plain(text: str) -> str:

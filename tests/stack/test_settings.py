@@ -239,10 +239,13 @@ def test_a_network_comes_from_one_place(values: dict[str, Any]) -> None:
     for name in EXPLICIT:
         one = {name: values[name]}
         assert refusal(others | member | one).startswith(f"offchain.{name}: contradicts managedBlockchain")
-        if name != "tlsRoots":
+        if name == "peers":
             assert refusal(others | profile | one).startswith(f"offchain.{name}: contradicts connectionProfile")
     assert refusal(others | profile | member).startswith("offchain.connectionProfile: contradicts managedBlockchain")
     assert Settings.from_values(others | profile | {"tlsRoots": values["tlsRoots"]}).msp_id is None
+    # Whether the profile says these itself is found when it is read.
+    beside = {name: values[name] for name in ("mspId", "orderers")}
+    assert Settings.from_values(others | profile | beside).msp_id == values["mspId"]
     assert refusal(values | {"fabricEndpoint": "keep"}).startswith("offchain.fabricEndpoint: is for managedBlockchain")
     two = {"endorsements": 2}
     assert refusal(others | member | two).startswith("offchain.endorsements: 1 peers cannot give that many")

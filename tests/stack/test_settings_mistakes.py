@@ -229,9 +229,9 @@ IN_A_SETTING: dict[str, tuple[str, tuple[str, ...]]] = {
         lines(*NETWORK, managedBlockchain=MEMBER, connectionProfile="org1.yaml"),
         ("offchain.connectionProfile: contradicts managedBlockchain: give one of them",),
     ),
-    "an MSP id beside a profile": (
-        lines("peers", "orderers", "tlsRoots", connectionProfile="org1.yaml"),
-        ("offchain.mspId: contradicts connectionProfile, which says it: leave one of them out",),
+    "peers beside a profile": (
+        lines("mspId", "orderers", "tlsRoots", connectionProfile="org1.yaml"),
+        ("offchain.peers: contradicts connectionProfile, which says it: leave one of them out",),
     ),
     "an endpoint of Managed Blockchain without it": (
         lines(fabricEndpoint="keep"),
@@ -346,8 +346,8 @@ IN_THE_FILE: dict[str, tuple[bytes, str]] = {
         b'{\n\t"mspId": "a",\n\t"mspId": "b"}',
         " has the key 'mspId' twice; leave one of them out",
     ),
-    "a tab": (
-        b"a:\n\tb: 1",
+    "a tab among spaces": (
+        b"a:\n  b: 1\n\tc: 2",
         " is neither JSON nor YAML: ",
     ),
     "no end of a list": (b"users: [a", " is neither JSON nor YAML: while parsing a flow sequence"),
@@ -514,6 +514,14 @@ THROUGH_SYNTH: dict[str, tuple[str, str]] = {
         lines(*NETWORK, connectionProfile="plain.yaml"),
         "offchain.connectionProfile: {folder}/plain.yaml: peers.a.url is without TLS",
     ),
+    "a profile without orderers": (
+        lines(*NETWORK, connectionProfile="without-orderers.yaml"),
+        "offchain.connectionProfile: {folder}/without-orderers.yaml: orderers is missing, and transactions are sent",
+    ),
+    "orderers beside a profile that has some": (
+        lines("mspId", "peers", "tlsRoots", connectionProfile="plain.yaml", channel="mychannel"),
+        "offchain.connectionProfile: {folder}/plain.yaml: orderers is there, and orderers are given beside the profile",
+    ),
     "only public subnets": (LOOKED_UP, "offchain.vpcId: vpc-0123456789abcdef0 has only public subnets"),
     "more than a function's environment holds": (
         lines(users=str([f"user{number}" for number in range(40)])),
@@ -524,9 +532,9 @@ THROUGH_SYNTH: dict[str, tuple[str, str]] = {
 
 def context_of(text: str, folder: Path) -> dict[str, Any]:
     (folder / "test.yaml").write_text(text)
-    (folder / "plain.yaml").write_text(
-        PLAIN_GRPC.replace("ROOTS", str(ROOT / "examples/settings/networks/tls/org1.pem"))
-    )
+    plain = PLAIN_GRPC.replace("ROOTS", str(ROOT / "examples/settings/networks/tls/org1.pem"))
+    (folder / "plain.yaml").write_text(plain)
+    (folder / "without-orderers.yaml").write_text(plain.replace("orderers: ", "others: "))
     return {"offchainSettings": str(folder / "test.yaml"), "aws:cdk:bundling-stacks": [], LOOK_UP: PUBLIC_ONLY}
 
 
