@@ -50,6 +50,19 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--port", type=int, default=8787, help="of the API (default: 8787; 0 takes a free one)")
     up.add_argument("--fabric", type=Path, metavar="CONNECTION_PROFILE", help="a real network in the emulation's place")
     up.add_argument("--identity", type=Path, metavar="MSP_DIR", help="folder with signcerts/ and keystore/")
+    up.add_argument(
+        "--orderer",
+        action="append",
+        default=[],
+        metavar="HOST:PORT[=NAME]",
+        help="of a real network whose profile has none, and the name in its certificate; may be repeated",
+    )
+    up.add_argument("--tls-roots", type=Path, metavar="FILE", help="CA certificates of these orderers, in PEM")
+    up.add_argument(
+        "--msp-id",
+        metavar="ID",
+        help="of the identity, if the profile has several organizations and does not say which",
+    )
     up.add_argument("--channel", default="mychannel", help="of the real network (default: mychannel)")
     up.add_argument("--chaincode", default="ngo", help="on that channel (default: ngo)")
     up.add_argument("--caller-arn", default="", metavar="ARN", help="IAM principal that every request comes from")
@@ -105,7 +118,7 @@ def _up(options: argparse.Namespace) -> int:
         with _kept_in(options.ready, line):
             try:
                 print(line, flush=True)
-                _say(_first_requests(sandbox))
+                _say(first_requests(sandbox))
                 threading.Event().wait()
             except KeyboardInterrupt:
                 for number in (signal.SIGINT, signal.SIGTERM):
@@ -159,13 +172,22 @@ def _write(file: Path, text: str) -> None:
 
 def _network(options: argparse.Namespace) -> Network | None:
     if options.fabric is None and options.identity is None:
+        for name in ("orderer", "tls_roots", "msp_id"):
+            if getattr(options, name):
+                raise SandboxError(f"--{name.replace('_', '-')} is for a real network: give --fabric and --identity")
         return None
     if options.fabric is None or options.identity is None:
         raise SandboxError("--fabric and --identity go together: a connection profile and the MSP folder of a user")
     from . import connection_profile
 
     return connection_profile.read(
-        options.fabric, msp=options.identity, channel=options.channel, chaincode=options.chaincode
+        options.fabric,
+        msp=options.identity,
+        channel=options.channel,
+        chaincode=options.chaincode,
+        msp_id=options.msp_id,
+        orderers=options.orderer,
+        tls_roots=options.tls_roots,
     )
 
 
@@ -193,6 +215,7 @@ def _introduce(sandbox: Sandbox, options: argparse.Namespace) -> None:
         f"  API      {sandbox.api_url}   {', '.join(sandbox.assembly.rest_api.routes)}",
         f"  AWS      {sandbox.aws_endpoint}   S3 (bucket {sandbox.bucket}), Secrets Manager, Lambda's Invoke",
         f"  Ledger   {ledger}",
+        *(f"           warning: {warning}" for warning in sandbox.warnings),
         *_added_functions(sandbox),
         *_named_caller(sandbox.caller),
         f"  Logs     {sandbox.logs}",
@@ -209,13 +232,14 @@ def _say(lines: Sequence[str]) -> None:
     print("\n".join(lines), file=sys.stderr, flush=True)
 
 
-def _first_requests(sandbox: Sandbox) -> list[str]:
-    """Two commands to paste into a shell: one creates a record, the other reads it."""
-    assembly = sandbox.assembly
-    environment = assembly.functions_of()["upload_object"].environment
-    record_type = json.loads(environment["RECORD_TYPE"])
-    path = assembly.rest_api.path_to_create(record_type["path"])
-    arguments = sample.arguments(record_type)
+def first_requests(sandbox: Sandbox) -> list[str]:
+    """The lines with two commands to paste into a shell: one creates a record of the first record type, the other reads
+    it. Empty if that type cannot be created here."""
+    upload = sandbox.assembly.functions_of().get("upload_object")
+    environment = upload.environment if upload else {}
+    record_type = json.loads(environment.get("RECORD_TYPE", "null"))
+    path = record_type and sandbox.assembly.rest_api.path_to_create(record_type["path"])
+    arguments = record_type and sample.arguments(record_type)
     if path is None or arguments is None:
         return []
     # A shell takes no more than 128 KiB in one argument, and a picture can be larger.

@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -18,6 +18,7 @@ from .assembly import CACHE, Assembly, Bucket, Function
 from .aws import CREDENTIALS, Aws
 from .caller import Caller
 from .errors import SandboxError
+from .examination import examine
 from .faults import Faults
 from .lambda_runner import Answer, Invocation, LambdaRunner, ServiceError, exit_error
 from .ledger import LedgerIdentity, Network, Node
@@ -42,8 +43,8 @@ class Sandbox:
 
     Attributes: `api_url`, `aws_endpoint`, `bucket`, `assembly`, `ledger` (the emulation or the network),
     `lambda_runner`, `workflow`, `faults`, `logs` (the folder with one log per function and the API's access log),
-    `added_chaincode_functions` (of the emulation, which the workshop's chaincode has not), and `caller`, which may be
-    set anew between requests.
+    `added_chaincode_functions` (of the emulation, which the workshop's chaincode has not), `warnings` (about a network
+    that is not an emulation), and `caller`, which may be set anew between requests.
     """
 
     api_url: str
@@ -52,6 +53,7 @@ class Sandbox:
     ledger: "FabricEmulation | Network"
     lambda_runner: LambdaRunner
     workflow: "Workflow"
+    warnings: Sequence[str]
 
     def __init__(
         self,
@@ -117,7 +119,9 @@ class Sandbox:
             self._create_resources(network)
             self._start_functions(network)
             warming = pool.submit(self.lambda_runner.warm, self._functions_of_requests())
+            examining = pool.submit(self._examine, network)
             self.workflow = self._make_workflow(workflow)
+            self.warnings = examining.result()
             warming.result()
             self._serve(api)
         if self._keep_logs:
@@ -125,6 +129,15 @@ class Sandbox:
 
     def _remove_logs(self) -> None:
         shutil.rmtree(self.logs, ignore_errors=True)
+
+    def _examine(self, network: Network) -> list[str]:
+        """Reach a network that is not an emulation. Returns warnings; raises SandboxError if it cannot be used."""
+        if self._given_ledger is not network:
+            return []
+        with_ledger = [each for each in self.assembly.functions.values() if "FABRIC_IDENTITIES" in each.environment]
+        function = next(each for each in with_ledger if "FABRIC_NETWORK" in each.environment)
+        record_types = [text for text in self._settings("RECORD_TYPE") if text]
+        return examine({**function.environment, **self._environment(function, network)}, record_types)
 
     def _load(self) -> Assembly:
         with ExitStack() as stack:

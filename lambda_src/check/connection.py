@@ -16,7 +16,7 @@ from shared.ledger.records import read_call
 from shared.ledger.transport import CallFailed, Connection, end, iterate
 from shared.record_type import RecordType
 
-from .endpoints import THERE, Node
+from .endpoints import Node
 from .finding import Finding, Mistake, ok, quoted, warning
 from .policy import PeerView
 
@@ -80,7 +80,7 @@ def _connect(node: Node, network: Network) -> Connection:
         _shake_hands(node, network.tls_roots)
     except _NoConnection as failure:
         raise Mistake(
-            node.subject, f"no connection: {quoted(failure)}", f"Is it up, and the port right? {THERE}"
+            node.subject, f"no connection: {quoted(failure)}", f"Is it up, and the port right? {node.from_elsewhere}"
         ) from failure
     except Mistake as mistake:
         diagnosis = mistake

@@ -25,6 +25,7 @@ class Deployment:
     * `placement`: where the functions are put; None if the VPC is not examined.
     * `alarm_topic`: ARN of the topic that alarms are sent to, if there is one.
     * `connect`: whether peers and orderers are reached, too.
+    * `runs_here`: whether the functions run on this machine, and reach what is reached from here: the sandbox's do.
     """
 
     network: dict[str, Any]
@@ -40,12 +41,13 @@ class Deployment:
     placement: Placement | None = None
     alarm_topic: str | None = None
     connect: bool = False
+    runs_here: bool = False
 
     @classmethod
     def from_json(cls, text: str) -> "Deployment":
         """Read the document that `offchain_stack` writes: `{"environment": {"FABRIC_NETWORK", "FABRIC_IDENTITIES"},
-        "recordTypes", "settings", "lookUp", "account", "region", "bucket", "keys", "vpc"?, "alarmTopic"?, "connect"}`,
-        the environment as the functions would have it. Raises KeyError or ValueError where it is none."""
+        "recordTypes", "settings", "lookUp", "account", "region", "bucket", "keys", "vpc"?, "alarmTopic"?, "connect",
+        "runsHere"?}`, the environment as the functions would have it. Raises KeyError or ValueError where it is none."""
         document: dict[str, Any] = json.loads(text)
         environment = document["environment"]
         identities = json.loads(environment["FABRIC_IDENTITIES"])
@@ -63,4 +65,5 @@ class Deployment:
             placement=Placement.from_values(document["vpc"]) if document.get("vpc") else None,
             alarm_topic=document.get("alarmTopic"),
             connect=document["connect"],
+            runs_here=document.get("runsHere", False),
         )

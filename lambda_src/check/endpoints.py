@@ -1,12 +1,13 @@
 """Peers and orderers as they are named: twice, or unknown to DNS."""
 
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from shared.ledger.network import Endpoint, Network
 
+from .deployment import Deployment
 from .finding import Finding, error, ok, warning
 
 THERE = (
@@ -17,10 +18,12 @@ THERE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """A peer or an orderer of the settings; `setting` is the name of the one that lists it."""
+    """A peer or an orderer of the settings; `setting` is the name of the one that lists it. `from_elsewhere` says that
+    the functions may reach what is not reached from here; empty if they run here."""
 
     setting: str
     endpoint: Endpoint
+    from_elsewhere: str = THERE
 
     @property
     def subject(self) -> str:
@@ -35,12 +38,17 @@ class Node:
         return int(self.endpoint.address.rpartition(":")[2])
 
 
-def peers(network: Network, settings: Mapping[str, str]) -> list[Node]:
-    return [Node(setting=settings["peers"], endpoint=endpoint) for endpoint in network.peers]
+def peers(network: Network, deployment: Deployment) -> list[Node]:
+    return [_node("peers", endpoint, deployment) for endpoint in network.peers]
 
 
-def orderers(network: Network, settings: Mapping[str, str]) -> list[Node]:
-    return [Node(setting=settings["orderers"], endpoint=endpoint) for endpoint in network.orderers]
+def orderers(network: Network, deployment: Deployment) -> list[Node]:
+    return [_node("orderers", endpoint, deployment) for endpoint in network.orderers]
+
+
+def _node(kind: str, endpoint: Endpoint, deployment: Deployment) -> Node:
+    there = "" if deployment.runs_here else THERE
+    return Node(setting=deployment.settings[kind], endpoint=endpoint, from_elsewhere=there)
 
 
 def check_duplicates(nodes: Sequence[Node]) -> Iterator[Finding]:
@@ -62,7 +70,7 @@ def check_names(nodes: Sequence[Node], *, needed: bool) -> Iterator[Finding]:
                 yield ok(node.subject, f"{node.host} resolves")
             else:
                 what = f"{node.host} does not resolve here: {failure}"
-                yield (error if needed else warning)(node.subject, what, f"Is the name right? {THERE}")
+                yield (error if needed else warning)(node.subject, what, f"Is the name right? {node.from_elsewhere}")
 
 
 def _resolution_failure(node: Node) -> str | None:

@@ -42,7 +42,7 @@ def examine(deployment: Deployment) -> Iterator[Finding]:
         yield from check_vpc(deployment, service) if aws_usable else [skipped(subject, _NEEDS_AWS)]
     if network is None:
         return
-    nodes = [*peers(network, deployment.settings), *orderers(network, deployment.settings)]
+    nodes = [*peers(network, deployment), *orderers(network, deployment)]
     yield from check_duplicates(nodes)
     if deployment.connect and roots:
         yield from _connections(deployment, network, identities)
@@ -116,10 +116,9 @@ def _connections(
         yield skipped("offchain.users", "no user's certificate and key can be shown to peers and orderers")
     views: list[PeerView] = []
     by_node = [
-        check_peer(node, network, identities, deployment.record_types, views)
-        for node in peers(network, deployment.settings)
+        check_peer(node, network, identities, deployment.record_types, views) for node in peers(network, deployment)
     ]
-    by_node += [check_orderer(node, network, identities) for node in orderers(network, deployment.settings)]
+    by_node += [check_orderer(node, network, identities) for node in orderers(network, deployment)]
     with ThreadPoolExecutor() as pool:
         yield from itertools.chain.from_iterable(pool.map(list[Finding], by_node))
     if identities:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from world import World, refused
 
+from sandbox.__main__ import first_requests
 from sandbox.assembly import ROOT
 from sandbox.caller import Caller
 from sandbox.runtime import Sandbox
@@ -159,3 +160,11 @@ class TestPrincipal:
         message = refused(by_principal.create_as(session("donor-desk"), fabricUsername="auditor"), 403, "Forbidden")
         assert message == "fabricUsername: not a Fabric user of this caller. Leave it out or ask the operator."
         assert by_principal.has_nothing()
+
+
+def test_the_first_requests_say_that_a_caller_has_to_be_named(pool: Sandbox) -> None:
+    said = "Here each caller has a Fabric user of its own: say with --caller-arn or --claim who calls."
+    pool.caller = Caller()
+    assert said in first_requests(pool)
+    pool.caller = Caller(claims={"sub": "ada"})
+    assert said not in first_requests(pool)

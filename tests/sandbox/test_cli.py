@@ -6,11 +6,13 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -237,6 +239,92 @@ def test_a_sandbox_that_does_not_start_leaves_no_logs(logs_of_processes: Path) -
     assert list(logs_of_processes.iterdir()) == []
 
 
+@pytest.fixture
+def network() -> Iterator[FabricEmulation]:
+    with FabricEmulation(channel="channel2", msp_id="Org7MSP") as running:
+        yield running
+
+
+def up_on(network: FabricEmulation, folder: Path, **changes: Any) -> list[str]:
+    """The lines that `up` ends with, on a real network with a profile that has these sections, before it is ready."""
+    profile = folder / "profile.json"
+    profile.write_text(json.dumps(network.connection_profile() | changes))
+    msp = network.write_msp(folder / "msp", network.enroll("user"))
+    given = [
+        "--fabric",
+        str(profile),
+        "--identity",
+        str(msp),
+        "--channel",
+        "channel2",
+        "--ready",
+        str(folder / "up.json"),
+    ]
+    out, errors = (process := start("up", "--port", "0", *given)).communicate(timeout=180)
+    assert (process.returncode, out) == (1, "")
+    assert not (folder / "up.json").exists()
+    lines = [line.strip() for line in errors.splitlines() if line.strip()]
+    assert lines[0].startswith("sandbox: ")
+    return lines
+
+
+@pytest.mark.long
+def test_each_node_of_a_real_network_that_is_not_reached_is_named_before_ready(
+    network: FabricEmulation, tmp_path: Path
+) -> None:
+    described = network.connection_profile()
+    node = described["peers"]["peer0"]
+    with socket.create_server(("127.0.0.1", 0)) as without_tls:
+        plain = without_tls.getsockname()[1]
+        threading.Thread(target=hang_up, args=[without_tls], daemon=True).start()
+        peers = {
+            "peer0": node,
+            "unknown": node | {"url": "grpcs://nowhere.invalid:7051"},
+            "refusing": node | {"url": "grpcs://127.0.0.1:1"},
+            "plain": node | {"url": f"grpcs://127.0.0.1:{plain}"},
+        }
+        orderer = described["orderers"]["orderer"]
+        options = {"ssl-target-name-override": "orderer.example.com"}
+        first, *lines = up_on(
+            network, tmp_path, peers=peers, orderers={"orderer": orderer | {"grpcOptions": options}}, channels={}
+        )
+    assert first == "sandbox: the network cannot be used as it is described:"
+    named = orderer["url"].removeprefix("grpcs://")
+    assert [line.partition(": ")[0] for line in lines] == [
+        "peer nowhere.invalid:7051",
+        "peer 127.0.0.1:1",
+        f"peer 127.0.0.1:{plain}",
+        f"orderer {named}",
+    ]
+    dns, refused, no_tls, name = lines
+    assert "no connection: " in dns
+    assert re.search("not known|not provided|nodename", dns)
+    assert refused.endswith("no connection: Connection refused. Is it up, and the port right?")
+    assert "no TLS handshake" in no_tls
+    assert "its certificate is not of orderer.example.com but of localhost" in name
+
+
+def hang_up(server: socket.socket) -> None:
+    with suppress(OSError):
+        while True:
+            server.accept()[0].close()
+
+
+@pytest.mark.long
+def test_the_orderers_of_a_real_network_can_be_given_beside_its_profile(
+    network: FabricEmulation, tmp_path: Path
+) -> None:
+    described = network.connection_profile(tls_roots_path="roots.pem")
+    (tmp_path / "roots.pem").write_text(network.tls_roots_pem)
+    orderer = described.pop("orderers")["orderer"]["url"].removeprefix("grpcs://")
+    profile = tmp_path / "profile.json"
+    profile.write_text(json.dumps(described))
+    msp = network.write_msp(tmp_path / "msp", network.enroll("user"))
+    given = ["--fabric", str(profile), "--identity", str(msp), "--channel", "channel2"]
+    with up(*given, "--orderer", f"{orderer}=localhost", "--ready", str(tmp_path / "up.json")) as (_, ready):
+        assert create(ready["api"], "ada")[0] == 200
+
+
 def test_up_and_verify_all_meet_at_one_file_by_default(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -263,6 +351,8 @@ def test_the_demo_holds_and_names_its_transaction(capsys: pytest.CaptureFixture[
     [
         (["--fabric", "profile.json"], "--fabric and --identity go together"),
         (["--fabric", "none.json", "--identity", "msp"], "none.json: No such file"),
+        (["--orderer", "localhost:7050"], "--orderer is for a real network: give --fabric and --identity"),
+        (["--msp-id", "Org1MSP"], "--msp-id is for a real network: give --fabric and --identity"),
         (["--assembly", "tests"], "tests is no cloud assembly"),
         (["--claim", "sub"], "--claim sub: write it as NAME=VALUE"),
         (["--caller-arn", "ada"], "--caller-arn ada: give an ARN"),
@@ -272,7 +362,9 @@ def test_the_demo_holds_and_names_its_transaction(capsys: pytest.CaptureFixture[
             f"offchainSettings: {ROOT / 'none.yaml'}: No such file",
             marks=pytest.mark.long,
         ),
-        pytest.param(["--settings", "cdk.json"], "offchain.app: there is no such setting", marks=pytest.mark.long),
+        pytest.param(
+            ["--settings", "cdk.json"], "cdk.json: context is for cdk.json; here each setting", marks=pytest.mark.long
+        ),
     ],
 )
 def test_what_is_wrong_with_the_arguments_is_one_clear_line(
