@@ -5,10 +5,11 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
 
 Path = tuple[str | int, ...]
 Schema = Mapping[str, Any]
@@ -92,12 +93,12 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return next((plain[each] for each in difflib.get_close_matches(wanted, plain, n=1, cutoff=0.6)), None)
 
 
-def mistakes_of(error: ValidationError, schema: Schema) -> list[Mistake]:
+def mistakes_of(error: "ValidationError", schema: Schema) -> list[Mistake]:
     """What pydantic found in values that should be as `schema`, a JSON schema, says."""
     return [each for details in error.errors(include_url=False) for each in _mistakes(details, schema)]
 
 
-def _mistakes(details: ErrorDetails, schema: Schema) -> Iterator[Mistake]:
+def _mistakes(details: "ErrorDetails", schema: Schema) -> Iterator[Mistake]:
     # A tag says which alternative pydantic took, and is not in the file.
     path = tuple(part for part in details["loc"] if not str(part).startswith("<"))
     kind, value, context = details["type"], details["input"], details.get("ctx", {})
@@ -133,7 +134,7 @@ def _of_value_error(text: str, path: Path, schema: Schema) -> Iterator[Mistake]:
             yield Mistake(path=path, what=line)
 
 
-def _wrong(details: ErrorDetails, path: Path, schema: Schema) -> str:
+def _wrong(details: "ErrorDetails", path: Path, schema: Schema) -> str:
     kind, value = details["type"], details["input"]
     nodes = _nodes(schema, path)
     if kind == "string_pattern_mismatch":

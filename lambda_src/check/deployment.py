@@ -46,8 +46,9 @@ class Deployment:
     @classmethod
     def from_json(cls, text: str) -> "Deployment":
         """Read the document that `offchain_stack` writes: `{"environment": {"FABRIC_NETWORK", "FABRIC_IDENTITIES"},
-        "recordTypes", "settings", "lookUp", "account", "region", "bucket", "keys", "vpc"?, "alarmTopic"?, "connect",
-        "runsHere"?}`, the environment as the functions would have it. Raises KeyError or ValueError where it is none."""
+        "recordTypes", "settings", "lookUp", "account", "region", "bucket", "keys", "vpc"?, "alarmTopic"?,
+        "connect", "runsHere"?}`, the environment as the functions would have it. Raises KeyError or ValueError if it is
+        not such a document."""
         document: dict[str, Any] = json.loads(text)
         environment = document["environment"]
         identities = json.loads(environment["FABRIC_IDENTITIES"])

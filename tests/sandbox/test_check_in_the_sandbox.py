@@ -1,4 +1,4 @@
-"""`python -m offchain_stack check` with a sandbox in place of AWS and of the network."""
+"""`python -m offchain_stack check` with a sandbox in place of AWS and of the network. The sandbox has no VPC."""
 
 import json
 from pathlib import Path
@@ -10,6 +10,7 @@ from offchain_stack.__main__ import main
 from sandbox.assembly import ROOT
 from sandbox.runtime import Sandbox
 
+VPC = "offchain.vpcId vpc-0123456789abcdef0"
 KEY = "dev/fabricOrgs/member1/lambdaUser/pk"
 
 
@@ -37,8 +38,9 @@ def folder(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_what_is_right_is_said_and_no_key(sandbox: Sandbox, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     code = main(["check", "--settings", "settings.json", "--connect"])
     output, errors = capfd.readouterr()
-    assert (code, errors) == (0, "")
-    assert {line.split()[0] for line in output.splitlines()} == {"ok"}
+    assert (code, errors) == (1, "")
+    assert {line.split()[0] for line in output.splitlines() if VPC not in line} == {"ok"}
+    assert [line.split()[0] for line in output.splitlines() if VPC in line] == ["ERROR"]
     assert f"{KEY}: holds the private key of the certificate" in output
     assert f"offchain.bucketName {sandbox.bucket}: exists and keeps versions" in output
     assert "knows lambdaUser of m-ABCDEFGHIJKLMNOPQRSTUVWXYZ on channel mychannel" in output
@@ -58,5 +60,5 @@ def test_what_is_wrong_is_said_and_no_secret(
     output = capfd.readouterr().out
     assert code == 1
     errors = [line.partition(": ")[0] for line in output.splitlines() if line.startswith("ERROR")]
-    assert errors == [f"ERROR    {KEY}", "ERROR    offchain.bucketName no-such-bucket"]
+    assert set(errors) == {f"ERROR    {KEY}", "ERROR    offchain.bucketName no-such-bucket", f"ERROR    {VPC}"}
     assert "A(7-value" not in output

@@ -162,7 +162,7 @@ CASES = {
     "nextToken": Case(answer=INVALID, provoke=lambda world: world.get(f"/donors?nextToken={MARK}")),
     "transactionId": Case(answer=INVALID, provoke=lambda world: world.get(f"/transactions/{MARK}")),
     "a credential for a user": Case(answer=FORBIDDEN, provoke=lambda world: world.named(fabricUsername=MARK)),
-    "a path that is not there": Case(answer=FORBIDDEN, provoke=lambda world: world.get(f"/{MARK}")),
+    "a path that is not there": Case(answer=(404, "NotFound"), provoke=lambda world: world.get(f"/{MARK}")),
     "not base64": Case(answer=IMAGE, provoke=lambda world: world.create(image=f"{MARK}*")),
     "another type": Case(answer=IMAGE, provoke=lambda world: world.create(image=f"data:image/{MARK};base64,{MARK}==")),
     "an element": Case(answer=IMAGE, provoke=lambda world: world.svg(f"<{MARK}/>")),
