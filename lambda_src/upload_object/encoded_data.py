@@ -55,7 +55,7 @@ def _header(text: str, record_type: RecordType) -> tuple[int, str | None]:
     declared, *parameters = (part.strip(_WHITE_SPACE).lower() for part in header.split(";"))
     wrong = None
     if not comma:
-        wrong = "this one has no comma."
+        wrong = "this one has no comma. Put one between the two."
     elif not parameters or parameters[-1] != "base64":
         wrong = "this one has no ;base64 right before its first comma. Encode the data in base64."
     if wrong:
@@ -113,5 +113,5 @@ def _wrong_padding(encoded: str) -> str | None:
     if len(unpadded) % 4 == 1:
         return "its last group of four has one character, which is less than a byte. It is cut short; send all of it."
     if missing > 0:
-        return f"it is cut short, or its padding missing. Send all of it; if this is all, add {'=' * missing}."
+        return f"it is cut short, or has its padding missing. Send all of it; if this is all, add {'=' * missing}."
     return f"it ends in {-missing} = more than it needs; {_ALLOWED} Remove them." if missing else None

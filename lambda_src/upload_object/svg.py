@@ -94,7 +94,9 @@ def _check(data: bytes, depth: int) -> int:
         raise RefusedSvg("contains a DOCTYPE or entities. Remove the <!DOCTYPE ...> declaration.") from None
     except ParseError as error:
         line, column = error.position
-        raise RefusedSvg(f"is not well-formed XML (line {line}, column {column + 1}).") from None
+        raise RefusedSvg(
+            f"is not well-formed XML (line {line}, column {column + 1}). Correct it, or export it anew."
+        ) from None
     try:
         return inspector.copies.check()
     except Unbounded as refusal:
@@ -124,7 +126,7 @@ class _Inspector:
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         namespace, element = _split(tag)
         if self._at_root and (namespace, element) != (_SVG, "svg"):
-            raise RefusedSvg(f'is none: its root must be an svg element in the namespace "{_SVG}".')
+            raise RefusedSvg(f'is none: its root must be an svg element in the namespace "{_SVG}". Export it as SVG.')
         self._at_root = False
         if self._style is not None:
             raise RefusedSvg("contains an element within a style element. Remove it.")

@@ -181,7 +181,7 @@ def test_a_data_url_of_another_form_is_refused_with_what_it_lacks(text: str, sai
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("eHh4eA", "cut short, or its padding missing. Send all of it; if this is all, add ==."),
+        ("eHh4eA", "cut short, or has its padding missing. Send all of it; if this is all, add ==."),
         ("eHh4eHg", "add =."),
         ("eHh4e", "cut short; send all of it"),
         ("eHh4=", "ends in 1 = more than it needs"),
