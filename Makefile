@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo: .venv/installed ## run the whole flow on this machine and show it
 	$(BIN)/python -m sandbox demo
 
-test: .venv/installed ## run the tests, in less than two minutes
+test: .venv/installed ## run the tests, in some four minutes on two cores
 	$(BIN)/pytest
 
 test-long: .venv/installed ## run those that take seconds each: faults, two at once, the command line, costs, packages
