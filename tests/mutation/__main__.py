@@ -190,21 +190,36 @@ class Copies:
         return Outcome.TIMED_OUT if output == "timeout" else Outcome.KILLED
 
 
-def survivors(copies: Copies, module: str, tests: list[str]) -> list[Mutant]:
+def survivors(copies: Copies, module: str, tests: list[str]) -> Iterator[Mutant]:
     """The mutants of a module that its tests do not notice. Raises SystemExit if the tests fail without any."""
     began = time.monotonic()
     if copies.test(module, (ROOT / "lambda_src" / module).read_text("utf-8"), tests, 600) is not Outcome.SURVIVED:
         raise SystemExit(f"{module}: its tests fail as it is. Mend that first.")
     timeout = 60 + 4 * (time.monotonic() - began)
     made = list(mutants(module))
+    outcomes: list[Outcome] = []
     with ThreadPoolExecutor(COPIES) as pool:
-        outcomes = []
-        for outcome in pool.map(lambda mutant: copies.test(module, mutant.code, tests, timeout), made):
+        tested = pool.map(lambda mutant: copies.test(module, mutant.code, tests, timeout), made)
+        for mutant, outcome in zip(made, tested, strict=True):
             outcomes.append(outcome)
-            print(f"\r{module}: {len(outcomes)} of {len(made)}", end="", flush=True, file=sys.stderr)
+            if outcome is Outcome.SURVIVED:
+                yield mutant
+            print(f"\r{module}: {len(outcomes)} of {len(made)}", end="\r", flush=True, file=sys.stderr)
     numbers = ", ".join(f"{outcomes.count(each)} {each.value}" for each in Outcome)
-    print(f"\r{module}: {len(made)} mutants, {numbers}; {time.monotonic() - began:.0f} s", flush=True)
-    return [mutant for mutant, outcome in zip(made, outcomes, strict=True) if outcome is Outcome.SURVIVED]
+    print(f"{module}: {len(made)} mutants, {numbers}; {time.monotonic() - began:.0f} s", flush=True)
+
+
+def unexplained(copies: Copies, module: str, tests: list[str], harmless: set[tuple[str, ...]]) -> int:
+    """How many survivors of a module the configuration does not have, and how many of its entries no survivor fits."""
+    found = set()
+    for mutant in survivors(copies, module, tests):
+        found.add(mutant.identity)
+        if mutant.identity not in harmless:
+            print(f"SURVIVES: {mutant}", flush=True)
+    gone = {each for each in harmless - found if each[0] == module}
+    for identity in gone:
+        print("NO SURVIVOR, remove it from mutation.toml: {}, {}\n  - {}\n  + {}".format(*identity))
+    return len(found - harmless) + len(gone)
 
 
 def main() -> int:
@@ -213,24 +228,15 @@ def main() -> int:
     wanted = parser.parse_args().modules
     configuration = tomllib.loads(CONFIGURATION.read_text("utf-8"))
     harmless = {
-        (each["module"], each["where"], each["was"], each["becomes"]): each["why"] for each in configuration["harmless"]
+        tuple(each[name] for name in ("module", "where", "was", "becomes")) for each in configuration["harmless"]
     }
-    wrong = 0
     with tempfile.TemporaryDirectory() as folder:
         copies = Copies(Path(folder))
-        for module, tests in configuration["modules"].items():
-            if wanted and not any(each in module for each in wanted):
-                continue
-            alive = survivors(copies, module, tests)
-            known = {mutant.identity for mutant in alive}
-            for mutant in alive:
-                if mutant.identity not in harmless:
-                    print(f"SURVIVES {mutant}", flush=True)
-                    wrong += 1
-            for identity in harmless.keys() - known:
-                if identity[0] == module:
-                    print("NO SURVIVOR, remove it from mutation.toml: {}, {}\n  - {}\n  + {}".format(*identity))
-                    wrong += 1
+        wrong = sum(
+            unexplained(copies, module, tests, harmless)
+            for module, tests in configuration["modules"].items()
+            if not wanted or any(each in module for each in wanted)
+        )
     return 1 if wrong else 0
 
 

@@ -166,7 +166,7 @@ def record_of(size: int, letter: str = "x") -> bytes:
 def test_a_record_is_answered_up_to_its_limit_in_bytes_and_refused_beyond(letter: str, ledger: Fabric) -> None:
     write_as_another_client(ledger, "ada", record_of(MOST_BYTES, letter))
     assert set(ask("record", identifier="ada")["answer"]["email"]) == {letter}
-    write_as_another_client(ledger, "ada", record_of(MOST_BYTES + 4, letter))
+    write_as_another_client(ledger, "ada", record_of(MOST_BYTES + len(letter.encode()), letter))
     with pytest.raises(errors.DataTooLarge) as raised:
         ask("record", identifier="ada")
     assert type(raised.value).__name__ == "ImageTooLarge"
@@ -396,11 +396,19 @@ def test_a_page_carries_no_more_than_the_workflow_can(length: int, sizes: list[i
 
 @pytest.mark.parametrize(("letter", "size"), [("x", 1), ("ü", 2), ("李", 3), ("\U0001f600", 4), ("\x01", 6), ('"', 2)])
 def test_a_page_counts_bytes_of_utf_8_and_jsons_own_escapes(letter: str, size: int, ledger: Fabric) -> None:
-    letters = (MOST_BYTES // 2 - len(json.dumps({"donorUserName": "ada", "email": ""}))) // size
-    fill(ledger, ["ada", "bob"], email=letter * letters)
+    letters, rest = divmod(MOST_BYTES // 2 - len(json.dumps({"donorUserName": "ada", "email": ""})), size)
+    fill(ledger, ["ada", "bob"], email=letter * letters + "x" * rest)
     assert pages() == [["ada", "bob"]]
-    fill(ledger, ["ada", "bob"], email=letter * (letters + 1))
+    fill(ledger, ["bob"], email=letter * letters + "x" * (rest + 1))
     assert pages() == [["ada"], ["bob"]]
+
+
+def test_the_largest_record_that_is_answered_is_listed_too(ledger: Fabric) -> None:
+    rest = len(json.dumps({"donorUserName": "ada", "email": ""}))
+    fill(ledger, ["ada"], email="x" * (MOST_BYTES - rest))
+    fill(ledger, ["bob"], email="x" * (MOST_BYTES - rest + 1))
+    fill(ledger, ["cleo"])
+    assert pages() == [["ada"], ["cleo"]]
 
 
 LONGEST_KEY = 1024

@@ -519,11 +519,24 @@ def test_a_batch_ends_before_its_findings_are_more_than_step_functions_takes(dep
     names = [f"{number:02}{'n' * 3000}" for number in range(90)]
     for name in names:
         deployment.record(name, imageKey=f"{PREFIX}another's/1.png")
+    deployment.donor("fits-beside-all-others")
     first = deployment.run()
     assert 195_000 < len(json.dumps(first["findings"])) <= 200_000
     second = deployment.run(resumeAfter=first["resumeAfter"])
     assert [name for name, _ in found(first) + found(second)] == names
     assert second["resumeAfter"] is None
+
+
+@pytest.mark.parametrize(("length", "is_whole"), [(4_096, True), (4_097, False)])
+def test_a_name_is_reported_whole_up_to_its_limit(length: int, is_whole: bool, deployment: Deployment) -> None:
+    name = "a." * (length // 2) + "a" * (length % 2)
+    deployment.record(name, imageKey="k." * 2_000)
+    (finding,) = deployment.run()["findings"]
+    assert finding["key"] == "k." * 512
+    assert (finding["identifier"] == name) == is_whole
+    assert finding["identifier"].startswith("a." * 100)
+    if not is_whole:
+        assert finding["identifier"][200:] == f"… {hashlib.sha256(name.encode()).hexdigest()}"
 
 
 @pytest.mark.parametrize("letter", [".", "ü", "\x01", "\U0001f600"])

@@ -105,9 +105,9 @@ def _entries(text: str) -> list[Any]:
 
 
 def _parts(text: str, brackets: str) -> Iterator[str]:
-    """The members of a JSON array or object as texts, which are not read. Raises ValueError if it is none."""
+    """The members of a JSON array or object, one at least, as texts, which are not read. Raises ValueError."""
     text = text.strip(_BLANKS)
-    if text[:1] + text[-1:] != brackets:
+    if not (text.startswith(brackets[0]) and text.endswith(brackets[1])):
         raise ValueError(f"not between {brackets}")
     depth, start, last = 0, 1, len(text) - 1
     for token in _TOKEN.finditer(text):
@@ -116,9 +116,7 @@ def _parts(text: str, brackets: str) -> Iterator[str]:
         if (depth == 0) != (token.start() == last):
             raise ValueError("brackets that do not match")
         if depth == 0 or (depth == 1 and mark == ","):
-            part = text[start : token.start()]
-            if mark == "," or start > 1 or part.strip(_BLANKS):
-                yield part
+            yield text[start : token.start()]
             start = token.end()
 
 
