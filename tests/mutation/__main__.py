@@ -228,7 +228,8 @@ def main() -> int:
     wanted = parser.parse_args().modules
     configuration = tomllib.loads(CONFIGURATION.read_text("utf-8"))
     harmless = {
-        tuple(each[name] for name in ("module", "where", "was", "becomes")) for each in configuration["harmless"]
+        tuple(each[name] for name in ("module", "where", "was", "becomes"))
+        for each in configuration.get("harmless", ())
     }
     with tempfile.TemporaryDirectory() as folder:
         copies = Copies(Path(folder))

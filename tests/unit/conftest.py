@@ -25,10 +25,16 @@ def aws_emulation() -> Iterator[None]:
     aws.client.cache_clear()
 
 
+@pytest.fixture(scope="module")
+def s3_resource(aws_emulation: None) -> Any:
+    """boto3's, which takes long to make."""
+    return boto3.resource("s3")
+
+
 @pytest.fixture
-def bucket(aws_emulation: None) -> Iterator[Any]:
+def bucket(s3_resource: Any) -> Iterator[Any]:
     """A new versioned bucket (a boto3 Bucket)."""
-    resource = boto3.resource("s3").Bucket("offchain-test")
+    resource = s3_resource.Bucket("offchain-test")
     resource.create()
     resource.Versioning().enable()
     yield resource
