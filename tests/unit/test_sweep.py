@@ -13,13 +13,14 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from cryptography.x509 import load_pem_x509_certificate
 from invoke_chaincode import handler as invoke_chaincode
-from shared import aws, errors, identities, submission
+from shared import aws, errors, identities, record_type, submission
 from shared.identities import Identity
 from shared.ledger import environment, messages
-from shared.ledger.interface import Call
+from shared.ledger.interface import Call, FoundTransaction
 from shared.ledger.transport import Connection
 from sweep import handler as sweep
-from sweep.sweep import VERDICT_TAG, Sweep
+from sweep.sweep import VERDICT_TAG, Sweep, read_submission
+from sweep.verdict import Judge, Verdict
 from upload_object import handler as upload_object
 
 from tests.unit import upload_samples
@@ -626,3 +627,62 @@ def test_the_largest_answer_is_below_what_step_functions_takes() -> None:
 
     a_key_and_its_version = 6 * 1024 + 1024 + 200
     assert _MOST_BYTES + a_key_and_its_version + 10_000 < 262_144
+
+
+class Obliging:
+    """A ledger that answers whatever the deadline: it has `transactions`, no record, and uses up every other id."""
+
+    def __init__(self, transactions: dict[str, FoundTransaction]) -> None:
+        self.transactions, self.retired = transactions, 0
+
+    def find(self, _: Identity, transaction_id: str, **__: Any) -> FoundTransaction | None:
+        return self.transactions.get(transaction_id)
+
+    def has_record(self, *_: Any, **__: Any) -> bool:
+        return False
+
+    def retire(self, *_: Any, **__: Any) -> None:
+        self.retired += 1
+
+
+def judged(deployment: Deployment, *, code: str = "", key: str = "", left: float = 60.0) -> tuple[Verdict, int]:
+    """The verdict on a new object, and how many ids were used up for it; `code` and `key` are those of a transaction
+    that the ledger has under its first id ("" for the object's own key)."""
+    uploaded = deployment.upload(f"tess-{time.time_ns()}")
+    metadata = aws.client("s3").head_object(Bucket=deployment.bucket.name, Key=uploaded["imageKey"])["Metadata"]
+    kind = record_type.from_environment()
+    stored = read_submission(uploaded["imageKey"], metadata, kind)
+    assert stored is not None
+    first = uploaded["transactionIds"][0]
+    argument = json.dumps({"imageKey": key or uploaded["imageKey"]}).encode()
+    found = FoundTransaction(
+        transaction_id=first, code=code, chaincode="ngo", function="createDonor", arguments=(argument,)
+    )
+    ledger = Obliging({first: found} if code else {})
+    judge = Judge(
+        ledger=ledger,  # type: ignore[arg-type]
+        identities=identities.from_environment(),
+        record_type=kind,
+        retire=True,
+    )
+    return judge.judge(stored, old=True, deadline=time.monotonic() + left), ledger.retired
+
+
+def test_nothing_is_dead_once_the_time_is_over(deployment: Deployment) -> None:
+    assert judged(deployment, left=-0.001) == (Verdict.OPEN, 0)
+    assert judged(deployment) == (Verdict.DEAD, 1)
+
+
+@pytest.mark.parametrize(
+    ("code", "key", "verdict", "retired"),
+    [
+        ("VALID", "", Verdict.COMMITTED, 0),
+        ("VALID", "ngo-donor-images/another/0.png", Verdict.DEAD, 0),
+        ("MVCC_READ_CONFLICT", "", Verdict.DEAD, 1),
+        ("ENDORSEMENT_POLICY_FAILURE", "", Verdict.DEAD, 1),
+    ],
+)
+def test_only_a_valid_transaction_that_names_the_object_keeps_it(
+    code: str, key: str, verdict: Verdict, retired: int, deployment: Deployment
+) -> None:
+    assert judged(deployment, code=code, key=key) == (verdict, retired)
