@@ -57,12 +57,23 @@ def records(stack: cdk.Stack, **props: Any) -> OffChainRecords:
     return OffChainRecords(stack, "Records", vpc=vpc, network=network, **props)
 
 
+def unbundled() -> cdk.Stack:
+    return cdk.Stack(cdk.App(context={"aws:cdk:bundling-stacks": []}), "Stack")
+
+
 @pytest.fixture
 def made(synthesize: Synthesize) -> Callable[..., Template]:
     def made(**props: Any) -> Template:
         return synthesize(lambda app: records(cdk.Stack(app, "Limits"), **props) and None)["Limits"]
 
     return made
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    app = cdk.App(context={"aws:cdk:bundling-stacks": []}, outdir=str(tmp_path_factory.mktemp("plain")))
+    records(cdk.Stack(app, "Limits"))
+    return app.synth().get_stack_by_name("Limits").template  # type: ignore[no-any-return]
 
 
 def function(template: Template, name: str) -> Any:
@@ -84,44 +95,47 @@ def batch_timeouts(template: Template) -> set[int]:
     return {state["TimeoutSeconds"] for state in batches}
 
 
-@pytest.mark.parametrize("name", FOLDERS)
-def test_each_function_has_limits_of_its_own(name: str, made: Callable[..., Template]) -> None:
-    limits = FunctionLimits(
-        memory_size=300,
-        timeout=cdk.Duration.seconds(9),
-        reserved_concurrency=7,
-        log_retention=logs.RetentionDays.ONE_WEEK,
-    )
-    template = made(**{f"{name}_limits": limits}, log_retention=logs.RetentionDays.ONE_YEAR)
-    for each in FOLDERS:
-        properties = function(template, each)
-        found = properties["MemorySize"], properties["Timeout"], properties.get("ReservedConcurrentExecutions")
-        assert (found == (300, 9, 7)) == (each == name)
-        assert retention_of(template, each) == (7 if each == name else 365)
+def test_each_function_has_limits_of_its_own(made: Callable[..., Template]) -> None:
+    limits = {
+        f"{name}_limits": FunctionLimits(
+            memory_size=300 + number,
+            timeout=cdk.Duration.seconds(5 + number),
+            reserved_concurrency=number,
+            log_retention=logs.RetentionDays.ONE_WEEK if number else None,
+        )
+        for number, name in enumerate(FOLDERS)
+    }
+    template = made(**limits, log_retention=logs.RetentionDays.ONE_YEAR)
+    for number, name in enumerate(FOLDERS):
+        properties = function(template, name)
+        found = properties["MemorySize"], properties["Timeout"], properties["ReservedConcurrentExecutions"]
+        assert found == (300 + number, 5 + number, number)
+        assert retention_of(template, name) == (7 if number else 365)
 
 
-def test_limits_that_say_nothing_change_nothing(made: Callable[..., Template]) -> None:
+def test_limits_that_say_nothing_change_nothing(made: Callable[..., Template], plain: Template) -> None:
     said = {f"{name}_limits": FunctionLimits() for name in FOLDERS} | {
         "minimum_age": cdk.Duration.minutes(15),
         "unretirable_age": cdk.Duration.days(1),
         "look_back": cdk.Duration.days(14),
         "alarm_thresholds": AlarmThresholds(),
     }
-    assert made(**said) == made()
+    assert made(**said) == plain
 
 
-def test_a_workflow_waits_for_a_longer_batch(made: Callable[..., Template]) -> None:
-    assert batch_timeouts(made()) == {360}
+def test_a_workflow_waits_for_a_longer_batch(made: Callable[..., Template], plain: Template) -> None:
+    assert batch_timeouts(plain) == {360}
     limits = FunctionLimits(timeout=cdk.Duration.minutes(15))
-    template = made(sweep_limits=limits, verify_all_limits=limits)
+    template = made(
+        sweep_limits=limits,
+        verify_all_limits=limits,
+        minimum_age=cdk.Duration.hours(1),
+        unretirable_age=cdk.Duration.days(3),
+        look_back=cdk.Duration.days(30),
+    )
     assert (function(template, "sweep")["Timeout"], function(template, "verify_all")["Timeout"]) == (900, 900)
     assert batch_timeouts(template) == {960}
-
-
-def test_the_ages_by_which_the_sweep_decides(made: Callable[..., Template]) -> None:
-    template = made(
-        minimum_age=cdk.Duration.hours(1), unretirable_age=cdk.Duration.days(3), look_back=cdk.Duration.days(30)
-    )
+    # The ages by which the sweep decides.
     variables = function(template, "sweep")["Environment"]["Variables"]
     ages = [variables[name] for name in ("MINIMUM_AGE_SECONDS", "UNRETIRABLE_AGE_SECONDS", "LOOK_BACK_DAYS")]
     assert ages == ["3600", "259200", "30"]
@@ -134,7 +148,7 @@ class TestRefused:
     def test_more_time_than_the_workflow_waits(self, name: str, seconds: int) -> None:
         def make() -> OffChainRecords:
             limits = FunctionLimits(timeout=cdk.Duration.seconds(seconds))
-            return records(cdk.Stack(), **{f"{name}_limits": limits})
+            return records(unbundled(), **{f"{name}_limits": limits})
 
         with pytest.raises(ValueError, match=rf"^(timeout|{name}_limits): .*{seconds} seconds"):
             make()
@@ -153,7 +167,7 @@ class TestRefused:
             FunctionLimits(**prop)
 
     def test_limits_of_somebody_elses_function(self) -> None:
-        stack = cdk.Stack()
+        stack = unbundled()
         arn = "arn:aws:lambda:us-east-1:111122223333:function:ngo-lambda"
         theirs = lambda_.Function.from_function_arn(stack, "Theirs", arn)
         with pytest.raises(ValueError, match=r"^chaincode_limits: existing_chaincode_function has its own"):
@@ -170,7 +184,7 @@ class TestRefused:
     )
     def test_ages_that_contradict_each_other(self, prop: str, ages: dict[str, Any]) -> None:
         with pytest.raises(ValueError, match=rf"^{prop}: "):
-            records(cdk.Stack(), **ages)
+            records(unbundled(), **ages)
 
     def test_all_thresholds_that_are_out_of_range(self) -> None:
         with pytest.raises(ValueError, match=r"^sweep_open: ") as caught:
@@ -313,7 +327,7 @@ def test_the_bucket_is_retained_unless_the_app_says_otherwise(synthesize: Synthe
     ],
 )
 def test_props_of_the_store_that_contradict_each_other(prop: str, props: dict[str, Any]) -> None:
-    stack = cdk.Stack()
+    stack = unbundled()
     if prop == "bucket":
         props = props | {"bucket": s3.Bucket.from_bucket_name(stack, "Bucket", "my-images")}
     with pytest.raises(ValueError, match=rf"^{prop}: "):
