@@ -40,7 +40,9 @@ def ledger_environment(fabric: Fabric) -> dict[str, str]:
     network = {
         "channel": "mychannel",
         "chaincode": "ngo",
-        "peers": [{"endpoint": p.endpoint, "tlsHostname": "localhost"} for p in fabric.emulation.peers],
+        "peers": [
+            {"endpoint": p.endpoint, "tlsHostname": "localhost", "mspId": p.msp_id} for p in fabric.emulation.peers
+        ],
         "orderers": [{"endpoint": o.endpoint, "tlsHostname": "localhost"} for o in fabric.emulation.orderers],
         "tlsRoots": fabric.emulation.tls_roots_pem,
     }

@@ -31,7 +31,7 @@ TIMING = Timing(
     poll=0.1,
     offer_again=0.3,
     conflict_pause=0.01,
-    discovery=0.3,
+    discovery=0.5,
     discovery_retry=0.1,
 )
 BATCH_TIMEOUT = 0.02
@@ -47,7 +47,10 @@ def network_of(emulation: FabricEmulation, endorsements: int = 1, **changes: Any
     """The settings that reach the emulation, with `changes`."""
 
     def endpoints(nodes: Any) -> tuple[Endpoint, ...]:
-        return tuple(Endpoint(address=node.endpoint, tls_hostname="localhost") for node in nodes)
+        return tuple(
+            Endpoint(address=node.endpoint, tls_hostname="localhost", msp_id=getattr(node, "msp_id", None))
+            for node in nodes
+        )
 
     network = Network(
         channel=emulation.channel,

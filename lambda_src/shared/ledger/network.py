@@ -84,7 +84,7 @@ class Timing:
     """An endorsement, however slow the chaincode."""
     agreement: float = 0.25
     """How much longer to wait for the other peers once enough have endorsed, so that their results are compared."""
-    discovery: float = 1.0
+    discovery: float = 2.0
     """How long a peer's word on the endorsement policy is awaited, beside the endorsements."""
     discovery_age: float = 300.0
     """How old that word may be when it is relied on."""
